@@ -1,0 +1,233 @@
+"""What steps make and take: folders that say what they are.
+
+A step's folder holds one sub-folder per part and `manifest.json`, written last. A part is in its ecosystem's own
+format (a Hugging Face folder, Parquet, …), so other programs open it without this package.
+
+A config field typed with one of these classes is a reference: in a recipe the name of an earlier step
+(`clean.train`), from Python and `demiurgic do` a folder.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from demiurgic.core.errors import UserError
+from demiurgic.core.files.atomic import write_text
+from demiurgic.core.hashing import digest_file, digest_files
+from demiurgic.core.metric import JSON, Summary
+from demiurgic.core.records import Row, count_rows, read_rows
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """What is known of a file: its size and modification time (cheap to check) and its sha256 (exact)."""
+
+    size_bytes: int
+    mtime_ns: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One named result of a step."""
+
+    kind: str
+    digest: str
+    files: Mapping[str, FileStamp]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a finished step's folder says of itself. `lineage` maps the keys of all ancestors to what they were."""
+
+    step: str
+    stage: str
+    version: int
+    key: str
+    config: JSON
+    seed: int | None
+    parts: Mapping[str, Part]
+    summary: Summary
+    lineage: Mapping[str, JSON]
+    made: str
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Raises UserError when the file is missing or damaged."""
+        path = folder / MANIFEST
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            parts = {
+                name: Part(part["kind"], part["digest"], {f: FileStamp(**stamp) for f, stamp in part["files"].items()})
+                for name, part in data.pop("parts").items()
+            }
+            return cls(**{**data, "parts": parts, "summary": Summary.from_json(data["summary"])})
+        except FileNotFoundError:
+            raise UserError(f"{folder} is not an artifact: it has no {MANIFEST}.") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{path} is damaged ({error}). Delete the folder {folder} and run again.") from None
+
+    def write(self, folder: Path) -> None:
+        """Write `manifest.json`, whole or not at all."""
+        parts = {
+            name: {
+                "kind": part.kind,
+                "digest": part.digest,
+                "files": {
+                    path: {"size_bytes": f.size_bytes, "mtime_ns": f.mtime_ns, "sha256": f.sha256}
+                    for path, f in part.files.items()
+                },
+            }
+            for name, part in self.parts.items()
+        }
+        fields = {name: getattr(self, name) for name in ("step", "stage", "version", "key", "config", "seed")}
+        data = {**fields, "summary": self.summary.to_json(), "parts": parts, "lineage": dict(self.lineage), "made": self.made}
+        write_text(folder / MANIFEST, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def stamp_part(folder: Path, *, kind: str) -> Part:
+    """Measure every file of a part's folder."""
+    files: dict[str, FileStamp] = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        stat = path.stat()
+        files[path.relative_to(folder).as_posix()] = FileStamp(stat.st_size, stat.st_mtime_ns, digest_file(path))
+    return Part(kind, digest_files((name, stamp.sha256) for name, stamp in files.items()), files)
+
+
+def damage(folder: Path, part: Part, *, full: bool = False) -> str | None:
+    """What is wrong with a part on disk, or None.
+
+    Sizes and modification times are compared; a file whose time moved (a copied store) is read and its digest
+    compared, and with `full` every file is.
+    """
+    for name, stamp in part.files.items():
+        path = folder / name
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            return f"{path} is missing"
+        if stat.st_size != stamp.size_bytes:
+            return f"{path} has {stat.st_size} bytes where {stamp.size_bytes} were written"
+        if (full or stat.st_mtime_ns != stamp.mtime_ns) and digest_file(path) != stamp.sha256:
+            return f"{path} does not have the content that was written"
+    return None
+
+
+Resolve = Callable[[str, "type[Artifact]"], Any]
+"""Turns the text of a reference into what the field holds; raises UserError. Given as validation context "resolve"."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A part of a finished step, on disk. The subclasses are the kinds."""
+
+    path: Path
+    """The part's own folder."""
+    name: str
+    """The part's name."""
+    manifest: Manifest
+
+    kind: ClassVar[str]
+
+    @property
+    def digest(self) -> str:
+        return self.manifest.parts[self.name].digest
+
+    @property
+    def evidence(self) -> Path:
+        """The step's folder: logs and other evidence beside the parts."""
+        return self.path.parent
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Self:
+        """Open a part's folder, or a step's folder that has exactly one part of this kind.
+
+        Raises UserError when there is no such part, or its files are damaged (full digests are compared).
+        """
+        folder = Path(folder)
+        if (folder / MANIFEST).exists():
+            manifest, wanted = Manifest.read(folder), [n for n, p in Manifest.read(folder).parts.items() if p.kind == cls.kind]
+            if len(wanted) != 1:
+                have = ", ".join(f"{name} ({part.kind})" for name, part in manifest.parts.items())
+                raise UserError(f"{folder} holds {have}; wanted one {cls.kind}. Name the part's folder.")
+            artifact = cls(folder / wanted[0], wanted[0], manifest)
+        else:
+            manifest = Manifest.read(folder.parent) if (folder.parent / MANIFEST).exists() else Manifest.read(folder)
+            artifact = cls(folder, folder.name, manifest)
+            part = manifest.parts.get(folder.name)
+            if part is None or part.kind != cls.kind:
+                raise UserError(f"{folder} is {'a ' + part.kind if part else 'no part'}; wanted a {cls.kind}.")
+        artifact.verify()
+        return artifact
+
+    def verify(self) -> None:
+        """Compare every file's digest; raises UserError naming the first that differs."""
+        problem = damage(self.path, self.manifest.parts[self.name], full=True)
+        if problem:
+            raise UserError(f"{problem}. The artifact is corrupted: delete {self.evidence} and run again.")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> CoreSchema:
+        def validate(value: Any, info: core_schema.ValidationInfo) -> Any:
+            if isinstance(value, cls):
+                return value
+            resolve: Resolve = (info.context or {}).get("resolve", _resolve_folder)
+            if not isinstance(value, str | Path):
+                raise PydanticCustomError("reference", "wants a {kind}, found {value}", {"kind": cls.kind, "value": repr(value)})
+            try:
+                return resolve(str(value), cls)
+            except UserError as error:
+                raise PydanticCustomError("reference", "{reason}", {"reason": str(error)}) from None
+
+        return core_schema.with_info_plain_validator_function(validate)
+
+
+def _resolve_folder(text: str, kind: type[Artifact]) -> Artifact:
+    return kind.open(text)
+
+
+class Dataset(Artifact):
+    """Rows, in Parquet shards."""
+
+    kind = "dataset"
+
+    def rows(self) -> Iterator[Row]:
+        return read_rows(self.path)
+
+    @cached_property
+    def num_rows(self) -> int:
+        return count_rows(self.path)
+
+
+class Tokens(Artifact):
+    """Token ids packed into windows, with loss weights and document borders."""
+
+    kind = "tokens"
+
+
+class Tokenizer(Artifact):
+    """A Hugging Face tokenizer folder."""
+
+    kind = "tokenizer"
+
+
+class Model(Artifact):
+    """A Hugging Face model folder, with its tokenizer."""
+
+    kind = "model"
+
+
+class Scores(Artifact):
+    """Results of an evaluation, a row per item."""
+
+    kind = "scores"
+
+
+KINDS: Mapping[str, type[Artifact]] = {kind.kind: kind for kind in (Dataset, Tokens, Tokenizer, Model, Scores)}

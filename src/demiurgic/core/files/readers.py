@@ -1,0 +1,146 @@
+"""Records out of jsonl, json, csv and parquet files, plain or gzipped. A bad record is a value, not the end of the file."""
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from demiurgic.core.errors import UserError, unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One readable record; `position` counts from 1 (the line of a jsonl file, the data row of the others)."""
+
+    position: int
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """One record that could not be read, why, and (the start of) its raw text."""
+
+    position: int
+    reason: str
+    raw: str
+
+
+RAW_LIMIT = 2000
+"""Characters of a malformed record that are kept for the person who mends it."""
+
+
+def read_records(path: Path) -> Iterator[Record | Malformed]:
+    """The records of a file, by its suffix.
+
+    Raises UserError for a missing file, an unknown suffix, an empty file, or one that is not what its suffix says.
+    """
+    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    if suffix not in READERS:
+        raise UserError(f"{path}: {unknown('file type', suffix or path.name, READERS)}")
+    if not path.is_file():
+        raise UserError(f"{path} does not exist. Check the path; relative paths start from the recipe's folder.")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} is empty. Give a file with at least one record.")
+    return READERS[suffix](path)
+
+
+def _open(path: Path) -> io.BufferedReader | gzip.GzipFile:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+
+
+def _jsonl(path: Path) -> Iterator[Record | Malformed]:
+    with _open(path) as file:
+        lines = _gzip_errors(path, file)
+        for position, line in enumerate(lines, start=1):
+            if line.strip():
+                yield _json_record(position, line)
+
+
+def _gzip_errors(path: Path, file: Any) -> Iterator[bytes]:
+    try:
+        yield from file
+    except (EOFError, gzip.BadGzipFile) as error:
+        raise UserError(f"{path} is truncated or not gzip ({error}). Fetch it again.") from None
+
+
+def _json_record(position: int, line: bytes) -> Record | Malformed:
+    try:
+        return Record(position, json.loads(line))
+    except UnicodeDecodeError:
+        return Malformed(position, "not UTF-8", line.decode("utf-8", "replace")[:RAW_LIMIT])
+    except (json.JSONDecodeError, RecursionError) as error:
+        reason = f"not JSON: {error.msg}" if isinstance(error, json.JSONDecodeError) else "not JSON: nested too deeply"
+        return Malformed(position, reason, line.decode("utf-8", "replace")[:RAW_LIMIT])
+
+
+def _json(path: Path) -> Iterator[Record | Malformed]:
+    with _open(path) as file:
+        text = b"".join(_gzip_errors(path, file))
+    try:
+        data = json.loads(text)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} is not JSON: {error}. A file with one object per line should end in .jsonl.") from None
+    if not isinstance(data, list):
+        raise UserError(f"{path} holds one {type(data).__name__}; wanted a list of objects.")
+    for position, value in enumerate(data, start=1):
+        yield Record(position, value)
+
+
+def _csv(path: Path) -> Iterator[Record | Malformed]:
+    csv.field_size_limit(2**30)
+    with _open(path) as binary, io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+        reader = csv.DictReader(text, strict=True)
+        if not reader.fieldnames:
+            raise UserError(f"{path} has no header line. The first line must name the columns.")
+        position = 0
+        while True:
+            position += 1
+            try:
+                value = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield Malformed(position, f"not CSV: {error}", "")
+                continue
+            yield _csv_record(position, value)
+
+
+def _csv_record(position: int, value: dict[Any, Any]) -> Record | Malformed:
+    raw = ",".join("" if item is None else str(item) for item in value.values())[:RAW_LIMIT]
+    if None in value:
+        return Malformed(position, "more columns than the header", raw.encode("utf-8", "replace").decode())
+    if None in value.values():
+        return Malformed(position, "fewer columns than the header", raw.encode("utf-8", "replace").decode())
+    try:
+        raw.encode()
+        "".join(value.values()).encode()
+    except UnicodeEncodeError:
+        return Malformed(position, "not UTF-8", raw.encode("utf-8", "replace").decode())
+    return Record(position, value)
+
+
+def _parquet(path: Path) -> Iterator[Record | Malformed]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            position = 0
+            for batch in file.iter_batches(batch_size=4096):
+                for value in batch.to_pylist():
+                    position += 1
+                    yield Record(position, value)
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path} is truncated or not Parquet ({str(error).splitlines()[0]}). Fetch it again.") from None
+
+
+READERS: Mapping[str, Callable[[Path], Iterator[Record | Malformed]]] = {
+    ".jsonl": _jsonl,
+    ".json": _json,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}

@@ -1,0 +1,35 @@
+"""How to run: everything that changes speed, cost or noise on the screen, and never the result."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from demiurgic.core.console import Console
+from demiurgic.core.seeds import Seeds
+from demiurgic.run.engine import Engine
+
+
+@dataclass(frozen=True)
+class Context:
+    """Handed to every stage beside its config.
+
+    `seeds` is the exception to "never the result": it is here for convenience, and enters the key of every stage that
+    declares `uses_seed`; a stage that does not gets none.
+    """
+
+    engine: Engine = field(default_factory=Engine)
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, …"""
+    console: Console = field(default_factory=Console)
+    base: Path = field(default_factory=Path.cwd)
+    """The folder that relative paths in a config start from: the recipe's."""
+    seeds: Seeds | None = None
+
+    def for_step(self, *, seed: int | None) -> "Context":
+        return replace(self, seeds=None if seed is None else Seeds(seed))
+
+    @property
+    def random(self) -> Seeds:
+        """The random streams of a stage that declares `uses_seed`."""
+        if self.seeds is None:
+            raise AssertionError("this stage reads random streams and does not declare uses_seed")
+        return self.seeds
