@@ -45,7 +45,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a finished step's folder says of itself. `lineage` maps the keys of all ancestors to what they were."""
+    """What a finished step's folder says of itself.
+
+    `inputs` maps config fields to the parts they read; `lineage` maps the keys of all ancestors to what they were.
+    """
 
     step: str
     stage: str
@@ -53,6 +56,7 @@ class Manifest:
     key: str
     config: JSON
     seed: int | None
+    inputs: Mapping[str, JSON]
     parts: Mapping[str, Part]
     summary: Summary
     lineage: Mapping[str, JSON]
@@ -87,8 +91,9 @@ class Manifest:
             }
             for name, part in self.parts.items()
         }
-        fields = {name: getattr(self, name) for name in ("step", "stage", "version", "key", "config", "seed")}
-        data = {**fields, "summary": self.summary.to_json(), "parts": parts, "lineage": dict(self.lineage), "made": self.made}
+        fields = {name: getattr(self, name) for name in ("step", "stage", "version", "key", "config", "seed", "made")}
+        fields |= {"inputs": dict(self.inputs), "lineage": dict(self.lineage)}
+        data = {**fields, "summary": self.summary.to_json(), "parts": parts}
         write_text(folder / MANIFEST, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -153,7 +158,8 @@ class Artifact:
         """
         folder = Path(folder)
         if (folder / MANIFEST).exists():
-            manifest, wanted = Manifest.read(folder), [n for n, p in Manifest.read(folder).parts.items() if p.kind == cls.kind]
+            manifest = Manifest.read(folder)
+            wanted = [name for name, part in manifest.parts.items() if part.kind == cls.kind]
             if len(wanted) != 1:
                 have = ", ".join(f"{name} ({part.kind})" for name, part in manifest.parts.items())
                 raise UserError(f"{folder} holds {have}; wanted one {cls.kind}. Name the part's folder.")
@@ -180,7 +186,8 @@ class Artifact:
                 return value
             resolve: Resolve = (info.context or {}).get("resolve", _resolve_folder)
             if not isinstance(value, str | Path):
-                raise PydanticCustomError("reference", "wants a {kind}, found {value}", {"kind": cls.kind, "value": repr(value)})
+                found = {"kind": cls.kind, "value": repr(value)}
+                raise PydanticCustomError("reference", "wants a {kind}, found {value}", found)
             try:
                 return resolve(str(value), cls)
             except UserError as error:

@@ -1,4 +1,4 @@
-"""What a person sees while work goes on: progress on stderr, results on stdout, nothing but JSON where a program reads."""
+"""What a person sees while work goes on: progress on stderr, results on stdout, only JSON where a program reads."""
 
 import sys
 import time

@@ -166,7 +166,9 @@ def _message(value: Any, name: str) -> Message:
     if not isinstance(content, str):
         raise RowError("message content is not text")
     weight = value.get("weight")
-    if weight is not None and (isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < 1e6):
+    if weight is not None and (
+        isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < 1e6
+    ):
         raise RowError("message weight is not a number of 0 or more")
     return Message(
         role=role,
@@ -253,7 +255,13 @@ def arrow_schema() -> "pyarrow.Schema":
         ]
     )
     columns = [("id", text), ("content_hash", text), ("messages", pa.list_(message)), ("text", text), ("tools", text)]
-    columns += [("rejected", pa.list_(message)), ("source", text), ("license", text), ("domain", text), ("teacher", text)]
+    columns += [
+        ("rejected", pa.list_(message)),
+        ("source", text),
+        ("license", text),
+        ("domain", text),
+        ("teacher", text),
+    ]
     return pa.schema([*columns, ("scores", pa.map_(text, pa.float64())), ("meta", text)])
 
 
@@ -276,7 +284,10 @@ def from_batch(batch: "pyarrow.RecordBatch") -> Iterator[Row]:
     """The rows of an Arrow batch (or table), in order."""
     for columns in batch.to_pylist():
         yield Row(
-            **{name: columns[name] for name in ("id", "text", "tools", "source", "license", "domain", "teacher", "meta")},
+            **{
+                name: columns[name]
+                for name in ("id", "text", "tools", "source", "license", "domain", "teacher", "meta")
+            },
             messages=tuple(map(_from_arrow, columns["messages"])),
             rejected=tuple(map(_from_arrow, columns["rejected"])),
             scores=dict(columns["scores"]),

@@ -139,7 +139,11 @@ class Registry:
         given = {key: item for key, item in value.items() if key != "use"}
         shared_fields = self.shared.model_fields if self.shared else {}
         try:
-            shared = self.shared.model_validate({k: v for k, v in given.items() if k in shared_fields}) if self.shared else None
+            shared = (
+                self.shared.model_validate({k: v for k, v in given.items() if k in shared_fields})
+                if self.shared
+                else None
+            )
             options = entry.options.model_validate({k: v for k, v in given.items() if k not in shared_fields})
         except ValidationError as error:
             reason = _first_error(error, entry.name, [*entry.options.model_fields, *shared_fields])
@@ -165,7 +169,7 @@ class Registry:
 def _options_of(make: Callable[..., Any], name: str) -> type[Options]:
     fields: dict[str, Any] = {}
     signature = inspect.signature(make, eval_str=False)
-    hints = inspect.get_annotations(make if inspect.isfunction(make) else make.__init__, eval_str=False)  # type: ignore[misc]
+    hints = inspect.get_annotations(make if inspect.isfunction(make) else make.__init__, eval_str=False)
     for parameter in signature.parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY:
             default = ... if parameter.default is parameter.empty else parameter.default

@@ -30,5 +30,5 @@ class Seeds:
 
 
 def share_of(text: str) -> float:
-    """A number in [0, 1) that depends on the text alone: for splits and samples that never move with their neighbours."""
+    """A number in [0, 1) that depends on the text alone: for splits that never move with their neighbours."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64

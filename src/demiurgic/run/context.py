@@ -22,6 +22,8 @@ class Context:
     console: Console = field(default_factory=Console)
     base: Path = field(default_factory=Path.cwd)
     """The folder that relative paths in a config start from: the recipe's."""
+    checkpoint_seconds: float = 30.0
+    """How much work an interruption may cost: a long stage writes a checkpoint this often."""
     seeds: Seeds | None = None
 
     def for_step(self, *, seed: int | None) -> "Context":

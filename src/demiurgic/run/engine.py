@@ -40,7 +40,9 @@ class Engine:
         from concurrent.futures import ProcessPoolExecutor
 
         # spawn, not fork: this process may hold torch's threads, and a forked copy of a held lock never opens.
-        pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupts)
+        pool = ProcessPoolExecutor(
+            workers, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupts
+        )
         try:
             source = iter(items)
             running = [pool.submit(function, item) for item in islice(source, 4 * workers)]

@@ -41,6 +41,8 @@ class Stage(Generic[Config]):
     uses_seed: bool = False
     resumable: bool = False
     """Whether `run` goes on from what an interrupted run left in `out`. If not, `out` is emptied first."""
+    publishes: bool = False
+    """Whether its result leaves the house (an export): a recipe should gate something before it."""
     needs: tuple[str, ...] = ()
     """Packages that must be importable, checked before anything of the recipe runs."""
 

@@ -1,4 +1,4 @@
-"""Records out of jsonl, json, csv and parquet files, plain or gzipped. A bad record is a value, not the end of the file."""
+"""Records out of jsonl, json, csv and parquet files, plain or gzipped. A bad record is a value, not the end."""
 
 import csv
 import gzip
@@ -92,7 +92,10 @@ def _json(path: Path) -> Iterator[Record | Malformed]:
 
 def _csv(path: Path) -> Iterator[Record | Malformed]:
     csv.field_size_limit(2**30)
-    with _open(path) as binary, io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+    with (
+        _open(path) as binary,
+        io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="") as text,
+    ):
         reader = csv.DictReader(text, strict=True)
         if not reader.fieldnames:
             raise UserError(f"{path} has no header line. The first line must name the columns.")

@@ -1,0 +1,214 @@
+"""A recipe: YAML that names stages, read top to bottom into checked steps. Nothing of it has run yet."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from demiurgic.core.artifacts import Artifact
+from demiurgic.core.errors import RecipeError, UserError, nearest, unknown
+from demiurgic.run.expand import Draft, apply_overrides, expand, find_step
+from demiurgic.run.gates import Gate
+from demiurgic.run.stage import Reference, Stage, StageConfig, references
+from demiurgic.run.yaml_lines import Document, Place, read_yaml
+
+RESERVED = ("use", "seed", "gates", "requires")
+TOP_LEVEL = ("name", "seed", "steps")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a recipe, its config checked; references in it are not yet artifacts.
+
+    `requires` are steps that must be finished and not rejected before this one, without entering its key.
+    """
+
+    name: str
+    stage: Stage[Any]
+    config: StageConfig
+    seed: int
+    gates: tuple[Gate, ...]
+    requires: tuple[str, ...]
+    line: int | None
+
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        """Names of the steps this one needs, each once, in the order they are named."""
+        read = [value.step for _, value in references(self.config) if isinstance(value, Reference)]
+        return tuple(dict.fromkeys([*read, *self.requires]))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The checked steps of a recipe, in the order they run: the order they stand in."""
+
+    name: str
+    seed: int
+    steps: Mapping[str, Step]
+    path: Path
+    overrides: tuple[str, ...]
+
+    def up_to(self, target: str) -> "Recipe":
+        """The recipe cut down to a step (or all members of a `for_each`) and what it depends on."""
+        wanted = {name for name in self.steps if name == target or name.partition("[")[0] == target.removesuffix("[*]")}
+        if not wanted:
+            raise UserError(unknown("step", target, self.steps))
+        for name in reversed(list(self.steps)):
+            if name in wanted:
+                wanted |= set(self.steps[name].depends_on)
+        kept = {name: step for name, step in self.steps.items() if name in wanted}
+        return Recipe(self.name, self.seed, kept, self.path, self.overrides)
+
+
+def load_recipe(path: Path | str, stages: Mapping[str, Stage[Any]], *, overrides: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe; `overrides` are `step.field=value` texts.
+
+    Raises RecipeError with file and line for every mistake that can be seen without running anything.
+    """
+    path = Path(path)
+    document = read_yaml(path)
+    file = str(path)
+    _check_top_level(document, file)
+    apply_overrides(document.value, overrides)
+    seed = document.value.get("seed", 0)
+    name = document.value.get("name", path.stem)
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise RecipeError(f"seed wants a whole number, found {seed!r}", file=file, line=document.lines.get(("seed",)))
+    drafts = expand(document, file=file)
+    lines = {draft.group: draft.lines.get(()) for draft in drafts}
+    steps: dict[str, Step] = {}
+    for position, draft in enumerate(drafts):
+        reader = _Reader(draft, drafts[:position], steps, lines, stages, file)
+        steps[draft.name] = reader.step(default_seed=seed)
+    return Recipe(str(name), seed, steps, path, tuple(overrides))
+
+
+def _check_top_level(document: Document, file: str) -> None:
+    value = document.value
+    if not isinstance(value, dict) or not isinstance(value.get("steps"), dict) or not value["steps"]:
+        raise RecipeError("a recipe wants name, seed and steps: {step: {use: STAGE, ...}}", file=file, line=1)
+    for key in value:
+        if key not in TOP_LEVEL:
+            message = f'unknown key "{key}".{nearest(key, TOP_LEVEL)} A recipe has: {", ".join(TOP_LEVEL)}'
+            raise RecipeError(message, file=file, line=document.lines.get((key,)))
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads one draft into a Step, in sight of the steps above it."""
+
+    draft: Draft
+    above: Sequence[Draft]
+    steps: Mapping[str, Step]
+    lines: Mapping[str, int | None]
+    stages: Mapping[str, Stage[Any]]
+    file: str
+
+    def step(self, *, default_seed: int) -> Step:
+        values = dict(self.draft.values)
+        use = values.get("use")
+        if not isinstance(use, str):
+            raise self._error("wants use: STAGE (or like: STEP)", ())
+        if use not in self.stages:
+            raise self._error(unknown("stage", use, self.stages), ("use",))
+        stage = self.stages[use]
+        seed = values.get("seed", default_seed)
+        if not isinstance(seed, int) or isinstance(seed, bool):
+            raise self._error(f"seed wants a whole number, found {seed!r}", ("seed",))
+        config = self._config(stage, {key: value for key, value in values.items() if key not in RESERVED})
+        return Step(
+            name=self.draft.name,
+            stage=stage,
+            config=config,
+            seed=seed,
+            gates=self._gates(values.get("gates")),
+            requires=self._requires(values.get("requires")),
+            line=self.draft.line(()),
+        )
+
+    def _config(self, stage: Stage[Any], values: dict[str, Any]) -> StageConfig:
+        context = {"resolve": self._resolve, "spread": self._spread}
+        try:
+            config: StageConfig = stage.config.model_validate(values, context=context)
+        except ValidationError as error:
+            raise self._explained(error, [*stage.config.model_fields, *RESERVED, "like", "for_each"]) from None
+        return config
+
+    def _gates(self, values: Any) -> tuple[Gate, ...]:
+        try:
+            return tuple(TypeAdapter(list[Gate]).validate_python(values or []))
+        except ValidationError as error:
+            raise self._explained(error, list(Gate.model_fields), place=("gates",)) from None
+
+    def _requires(self, values: Any) -> tuple[str, ...]:
+        names = [values] if isinstance(values, str) else values or []
+        found: list[str] = []
+        for name in map(str, names):
+            try:
+                group = [draft for draft in self.above if draft.group == name]
+                members = group or find_step(name, self.above, asking=self.draft.index, later=self.lines)
+                found += [draft.name for draft in members]
+            except UserError as error:
+                raise self._error(str(error), ("requires",)) from None
+        return tuple(dict.fromkeys(found))
+
+    def _resolve(self, text: str, kind: type[Artifact]) -> Reference:
+        head, dot, tail = text.rpartition(".") if "." in text.rpartition("]")[2] else (text, "", "")
+        found = find_step(head, self.above, asking=self.draft.index, later=self.lines)
+        if len(found) > 1:
+            raise UserError(f'"{text}" names {len(found)} steps where one {kind.kind} is wanted')
+        step = self.steps[found[0].name]
+        parts = step.stage.parts(step.config)
+        if dot and tail not in parts:
+            raise UserError(
+                f'step {step.name} has no part "{tail}".{nearest(tail, parts)} It makes: {", ".join(parts)}'
+            )
+        if not dot and len(parts) > 1:
+            raise UserError(
+                f"step {step.name} makes {', '.join(parts)}: name one, such as {step.name}.{next(iter(parts))}"
+            )
+        part = tail or next(iter(parts))
+        if not issubclass(parts[part], kind):
+            makers = [
+                n for n, s in self.steps.items() if any(issubclass(k, kind) for k in s.stage.parts(s.config).values())
+            ]
+            hint = f" Steps above that make one: {', '.join(makers)}." if makers else " No step above makes one."
+            raise UserError(f"wants a {kind.kind}; {text} is a {parts[part].kind}.{hint}")
+        return Reference(step.name, part)
+
+    def _spread(self, text: str) -> list[str]:
+        head, bracket, tail = text.partition("[*]")
+        if not bracket:
+            return [text]
+        return [draft.name + tail for draft in find_step(head + bracket, self.above, asking={}, later=self.lines)]
+
+    def _explained(self, error: ValidationError, fields: Sequence[str], *, place: Place = ()) -> RecipeError:
+        """The one error to show first: for a union, what its reference member said."""
+        errors = error.errors()
+        first = next((e for e in errors if e["type"] in ("reference", "choice")), errors[0])
+        path = tuple(part for part in first["loc"] if not str(part).startswith(("function-", "list[", "lax-", "json-")))
+        full: Place = (*place, *path)
+        where = ".".join(str(part) for part in full)
+        shown = f"{self.draft.name}.{where}" if where else self.draft.name
+        match first["type"]:
+            case "extra_forbidden":
+                name = str(path[-1])
+                known = fields if len(full) == 1 + len(place) else ()
+                message = f'unknown option "{name}".{nearest(name, known)}' + (
+                    f" Known: {', '.join(known)}" if known else ""
+                )
+            case "missing":
+                message = "is missing"
+            case "value_error":
+                message = first["msg"].removeprefix("Value error, ")
+            case "reference" | "choice":
+                message = first["msg"]
+            case _:
+                message = f"{first['msg']}; found {first['input']!r}"
+        return RecipeError(f"{shown}: {message}", file=self.file, line=self.draft.line(full))
+
+    def _error(self, message: str, place: Place) -> RecipeError:
+        where = ".".join(str(part) for part in (self.draft.name, *place))
+        return RecipeError(f"{where}: {message}", file=self.file, line=self.draft.line(place))

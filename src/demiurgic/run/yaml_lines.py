@@ -1,0 +1,84 @@
+"""YAML 1.2 as plain values, with the line each one stands on. Knows nothing of recipes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from demiurgic.core.errors import RecipeError
+
+Place = tuple[str | int, ...]
+"""Where a value stands: the keys and list positions that lead to it."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A YAML file as plain values, and the line (from 1) of each place in it."""
+
+    value: Any
+    lines: Mapping[Place, int]
+    text: str
+
+
+def read_yaml(path: Path) -> Document:
+    """Read a file; raises RecipeError with the line for what is not YAML, a repeated key, or a missing file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise RecipeError("there is no such file", file=str(path)) from None
+    except (UnicodeDecodeError, IsADirectoryError) as error:
+        raise RecipeError(f"is not a text file: {error}", file=str(path)) from None
+    return parse_yaml(text, file=str(path))
+
+
+def parse_yaml(text: str, *, file: str = "recipe") -> Document:
+    """Read YAML 1.2 (`5e-6` is a number, `on` is a word); raises RecipeError with the line of a mistake."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        data = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else None
+        problem = " ".join(str(part).strip().split("\n")[0] for part in (error.context, error.problem) if part)
+        raise RecipeError(f"not YAML: {problem}", file=file, line=line) from None
+    except YAMLError as error:
+        raise RecipeError(f"not YAML: {str(error).splitlines()[0]}", file=file) from None
+    lines: dict[Place, int] = {(): 1}
+    return Document(_plain(data, (), lines), lines, text)
+
+
+def parse_value(text: str) -> Any:
+    """One YAML value, as it stands after `=` on a command line; text that is not YAML is itself."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return _plain(YAML(typ="rt").load(text), (), {})
+    except YAMLError:
+        return text
+
+
+def _plain(node: Any, place: Place, lines: dict[Place, int]) -> Any:
+    match node:
+        case Mapping():
+            plain = {}
+            for key, item in node.items():
+                lines[(*place, str(key))] = node.lc.key(key)[0] + 1  # type: ignore[attr-defined]
+                plain[str(key)] = _plain(item, (*place, str(key)), lines)
+            return plain
+        case list():
+            for position in range(len(node)):
+                lines[(*place, position)] = node.lc.item(position)[0] + 1  # type: ignore[attr-defined]
+            return [_plain(item, (*place, position), lines) for position, item in enumerate(node)]
+        case bool() | None:
+            return node
+        case int():  # ruamel keeps how a number was written in subclasses of int, float and str
+            return int(node)
+        case float():
+            return float(node)
+        case str():
+            return str(node)
+        case _:
+            return str(node)
