@@ -10,7 +10,7 @@ from demiurgic.create import create, tokenizer
 from demiurgic.curate import curate
 from demiurgic.curate.filters import FILTERS
 from demiurgic.evaluate import evaluate
-from demiurgic.evaluate.suites import SUITES
+from demiurgic.evaluate.suite import SUITES
 from demiurgic.run.stage import Stage
 from demiurgic.train import tokenize, train
 from demiurgic.train.losses import LOSSES

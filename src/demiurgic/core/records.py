@@ -132,7 +132,7 @@ def read_row(data: Any, *, id: str, source: str = "", license: str = "") -> Row:
         domain=_text_or_none(data.get("domain"), "domain") or "",
         teacher=_text_or_none(data.get("teacher"), "teacher") or "",
         scores=_scores(data.get("scores")),
-        meta=_json_or_none(data.get("meta"), "meta") or "{}",
+        meta=_object(_json_or_none(data.get("meta"), "meta") or "{}", "meta"),
     )
 
 
@@ -160,7 +160,7 @@ def _message(value: Any, name: str) -> Message:
     role, content = value.get("role"), value.get("content")
     if role not in ROLES:
         raise RowError(f"unknown role {role}")
-    calls = tuple(_tool_call(call) for call in value.get("tool_calls") or ())
+    calls = _tool_calls(value.get("tool_calls"))
     if content is None and calls:
         content = ""
     if not isinstance(content, str):
@@ -180,13 +180,22 @@ def _message(value: Any, name: str) -> Message:
     )
 
 
+def _tool_calls(value: Any) -> tuple[ToolCall, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise RowError("tool_calls is not a list")
+    return tuple(map(_tool_call, value))
+
+
 def _tool_call(value: Any) -> ToolCall:
     call = value.get("function", value) if isinstance(value, Mapping) else None
     if not isinstance(call, Mapping) or not isinstance(call.get("name"), str):
         raise RowError("tool call without a name")
     arguments = call.get("arguments", "{}")
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-    return ToolCall(id=str(value.get("id") or ""), name=call["name"], arguments=text)
+    text = arguments if isinstance(arguments, str) else _dumped(arguments, "tool call")
+    parts = {"id": str(value.get("id") or ""), "name": call["name"], "arguments": text}
+    return ToolCall(**{name: _unicode(part, "tool call") for name, part in parts.items()})
 
 
 def _text_or_none(value: Any, name: str) -> str | None:
@@ -211,10 +220,23 @@ def _json_or_none(value: Any, name: str) -> str | None:
     if isinstance(value, str):
         try:
             json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             raise RowError(f"{name} is not JSON") from None
-        return value
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+        return _unicode(value, name)
+    return _dumped(value, name)
+
+
+def _dumped(value: Any, name: str) -> str:
+    try:
+        return _unicode(json.dumps(value, ensure_ascii=False, sort_keys=True), name)
+    except (TypeError, RecursionError):
+        raise RowError(f"{name} is not JSON") from None
+
+
+def _object(text: str, name: str) -> str:
+    if not isinstance(json.loads(text), dict):
+        raise RowError(f"{name} is not an object")
+    return text
 
 
 def _scores(value: Any) -> dict[str, float]:
@@ -222,9 +244,12 @@ def _scores(value: Any) -> dict[str, float]:
         return {}
     pairs = value.items() if isinstance(value, Mapping) else value
     try:
-        return {str(name): float(score) for name, score in pairs}
-    except (TypeError, ValueError):
+        scores = {str(name): float(score) for name, score in pairs}
+    except (TypeError, ValueError, OverflowError):
         raise RowError("scores are not numbers by name") from None
+    for name in scores:
+        _unicode(name, "scores")
+    return scores
 
 
 def _message_to_json(message: Message) -> dict[str, Any]:

@@ -41,7 +41,8 @@ class Verdict:
 
     def __str__(self) -> str:
         gate, metric = self.gate, self.metric
-        bounds = [f">= {gate.min:g}"] * (gate.min is not None) + [f"<= {gate.max:g}"] * (gate.max is not None)
+        limits = ((">=", gate.min), ("<=", gate.max))
+        bounds = [f"{sign} {limit:g}" for sign, limit in limits if limit is not None]
         what = "value" if gate.on == "value" else "interval"
         shown = (
             f"{metric.value:.4g}" if gate.on == "value" else f"{metric.value:.4g} [{metric.low:.4g}, {metric.high:.4g}]"

@@ -185,9 +185,10 @@ class _Reader:
         return [draft.name + tail for draft in find_step(head + bracket, self.above, asking={}, later=self.lines)]
 
     def _explained(self, error: ValidationError, fields: Sequence[str], *, place: Place = ()) -> RecipeError:
-        """The one error to show first: for a union, what its reference member said."""
+        """The one error to show: the most telling of those that pydantic found. `fields` are the names known there."""
         errors = error.errors()
-        first = next((e for e in errors if e["type"] in ("reference", "choice")), errors[0])
+        telling = ("extra_forbidden", "reference", "choice")  # a misspelt name also leaves another one missing
+        first = next((e for e in errors if e["type"] in telling), errors[0])
         path = tuple(part for part in first["loc"] if not str(part).startswith(("function-", "list[", "lax-", "json-")))
         full: Place = (*place, *path)
         where = ".".join(str(part) for part in full)
@@ -195,10 +196,9 @@ class _Reader:
         match first["type"]:
             case "extra_forbidden":
                 name = str(path[-1])
-                known = fields if len(full) == 1 + len(place) else ()
-                message = f'unknown option "{name}".{nearest(name, known)}' + (
-                    f" Known: {', '.join(known)}" if known else ""
-                )
+                known = fields if len(full) in (1, 1 + 2 * len(place)) else ()
+                listed = f" Known: {', '.join(known)}" if known else ""
+                message = f'unknown option "{name}".{nearest(name, known)}{listed}'
             case "missing":
                 message = "is missing"
             case "value_error":

@@ -4,12 +4,18 @@ import csv
 import gzip
 import io
 import json
+import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from demiurgic.core.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +54,21 @@ def read_records(path: Path) -> Iterator[Record | Malformed]:
     return READERS[suffix](path)
 
 
-def _open(path: Path) -> io.BufferedReader | gzip.GzipFile:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+@contextmanager
+def _opened(path: Path) -> Iterator[io.BufferedReader | gzip.GzipFile]:
+    """The file, plain or unpacked; raises UserError for a damaged gzip file as far as it is read."""
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        try:
+            yield file
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise UserError(f"{path} is truncated or not gzip ({error}). Fetch it again.") from None
 
 
 def _jsonl(path: Path) -> Iterator[Record | Malformed]:
-    with _open(path) as file:
-        lines = _gzip_errors(path, file)
-        for position, line in enumerate(lines, start=1):
+    with _opened(path) as file:
+        for position, line in enumerate(file, start=1):
             if line.strip():
                 yield _json_record(position, line)
-
-
-def _gzip_errors(path: Path, file: Any) -> Iterator[bytes]:
-    try:
-        yield from file
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise UserError(f"{path} is truncated or not gzip ({error}). Fetch it again.") from None
 
 
 def _json_record(position: int, line: bytes) -> Record | Malformed:
@@ -72,17 +76,22 @@ def _json_record(position: int, line: bytes) -> Record | Malformed:
         return Record(position, json.loads(line))
     except UnicodeDecodeError:
         return Malformed(position, "not UTF-8", line.decode("utf-8", "replace")[:RAW_LIMIT])
-    except (json.JSONDecodeError, RecursionError) as error:
-        reason = f"not JSON: {error.msg}" if isinstance(error, json.JSONDecodeError) else "not JSON: nested too deeply"
-        return Malformed(position, reason, line.decode("utf-8", "replace")[:RAW_LIMIT])
+    except (ValueError, RecursionError) as error:
+        return Malformed(position, f"not JSON: {_json_reason(error)}", line.decode("utf-8", "replace")[:RAW_LIMIT])
+
+
+def _json_reason(error: ValueError | RecursionError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg
+    return "nested too deeply" if isinstance(error, RecursionError) else "a number too long to read"
 
 
 def _json(path: Path) -> Iterator[Record | Malformed]:
-    with _open(path) as file:
-        text = b"".join(_gzip_errors(path, file))
+    with _opened(path) as file:
+        text = file.read()
     try:
         data = json.loads(text)
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON: {error}. A file with one object per line should end in .jsonl.") from None
     if not isinstance(data, list):
         raise UserError(f"{path} holds one {type(data).__name__}; wanted a list of objects.")
@@ -93,12 +102,11 @@ def _json(path: Path) -> Iterator[Record | Malformed]:
 def _csv(path: Path) -> Iterator[Record | Malformed]:
     csv.field_size_limit(2**30)
     with (
-        _open(path) as binary,
+        _opened(path) as binary,
         io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="") as text,
     ):
         reader = csv.DictReader(text, strict=True)
-        if not reader.fieldnames:
-            raise UserError(f"{path} has no header line. The first line must name the columns.")
+        _check_header(path, reader)
         position = 0
         while True:
             position += 1
@@ -110,6 +118,20 @@ def _csv(path: Path) -> Iterator[Record | Malformed]:
                 yield Malformed(position, f"not CSV: {error}", "")
                 continue
             yield _csv_record(position, value)
+
+
+def _check_header(path: Path, reader: "csv.DictReader[str]") -> None:
+    try:
+        names = list(reader.fieldnames or ())
+    except csv.Error as error:
+        raise UserError(
+            f"{path}: the header line is not CSV ({error}). The first line must name the columns."
+        ) from None
+    if not names:
+        raise UserError(f"{path} has no header line. The first line must name the columns.")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise UserError(f'{path} has two columns called "{twice[0]}". Rename one in the header line.')
 
 
 def _csv_record(position: int, value: dict[Any, Any]) -> Record | Malformed:
@@ -134,11 +156,27 @@ def _parquet(path: Path) -> Iterator[Record | Malformed]:
         with parquet.ParquetFile(path) as file:
             position = 0
             for batch in file.iter_batches(batch_size=4096):
-                for value in batch.to_pylist():
-                    position += 1
-                    yield Record(position, value)
-    except (pyarrow.ArrowInvalid, OSError) as error:
+                yield from _parquet_records(batch, position)
+                position += batch.num_rows
+    except (pyarrow.ArrowException, OSError) as error:
         raise UserError(f"{path} is truncated or not Parquet ({str(error).splitlines()[0]}). Fetch it again.") from None
+
+
+def _parquet_records(batch: "pyarrow.RecordBatch", before: int) -> Iterator[Record | Malformed]:
+    try:
+        values = batch.to_pylist()
+    except UnicodeDecodeError:
+        for row in range(batch.num_rows):
+            yield _parquet_record(batch.slice(row, 1), before + row + 1)
+    else:
+        yield from (Record(position, value) for position, value in enumerate(values, start=before + 1))
+
+
+def _parquet_record(row: "pyarrow.RecordBatch", position: int) -> Record | Malformed:
+    try:
+        return Record(position, row.to_pylist()[0])
+    except UnicodeDecodeError as error:
+        return Malformed(position, "not UTF-8", error.object.decode("utf-8", "replace")[:RAW_LIMIT])
 
 
 READERS: Mapping[str, Callable[[Path], Iterator[Record | Malformed]]] = {

@@ -1,0 +1,66 @@
+"""Does distillation help? The demo's student against its controls over several seeds (recipes/stdlib.yaml).
+
+    python bench/students.py --store store-students --seeds 5
+
+Each seed draws new start weights and a new order of the data for the student and both controls; teacher and data stay.
+A difference is paired within a seed; its interval is Student's t over the seeds.
+"""
+
+import sys
+
+import demiurgic
+from demiurgic.core.console import Console
+from demiurgic.run.context import Context
+from demiurgic.stats.intervals import mean
+from tables import options, show
+
+PER_SEED = ("small", "student", "score")  # the controls are like the student
+MODELS = ("teacher", "student", "control", "control_seconds")
+METRICS = ("bits_per_byte", "parses", "exact_next_line")
+
+
+def main() -> int:
+    parser = options("The student against its controls, over seeds.")
+    parser.add_argument("--store", default="store-students")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--set", action="append", default=[], metavar="STEP.FIELD=VALUE")
+    arguments = parser.parse_args()
+    seeds = list(range(1, arguments.seeds + 1))
+    overrides = ["name=students", *(f"{step}.for_each={{seed: {seeds}}}" for step in PER_SEED), *arguments.set]
+    recipe = demiurgic.load_recipe("stdlib", overrides=overrides)
+    context = Context(console=Console(), base=recipe.path.parent)
+    outcomes = demiurgic.run_recipe(recipe, store=arguments.store, context=context)
+    summaries = [o.manifest.summary for o in outcomes if o.step.startswith("score[") and o.manifest]
+    rows = []
+    for metric in METRICS:
+        for name in (*MODELS, "student_vs_control", "student_vs_control_seconds"):
+            over_seeds = mean([summary.metrics[f"{name}.{metric}"].value for summary in summaries])
+            rows.append(
+                {
+                    "metric": metric,
+                    "model or difference": name,
+                    "mean": over_seeds.value,
+                    "low": over_seeds.low,
+                    "high": over_seeds.high,
+                }
+            )
+    seconds = {
+        name: sum(
+            o.manifest.summary.metrics["train_seconds"].value
+            for o in outcomes
+            if o.manifest and o.step.partition("[")[0] == name
+        )
+        / len(summaries)
+        for name in MODELS[1:]
+    }
+    show(
+        f"Students over {len(summaries)} seeds: mean and 95 % interval (Student's t)",
+        rows,
+        as_json=arguments.json,
+        train_seconds=", ".join(f"{name} {value:.0f} s" for name, value in seconds.items()),
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

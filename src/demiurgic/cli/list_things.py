@@ -1,0 +1,43 @@
+"""`demiurgic list`: everything that can be named in a recipe."""
+
+import shutil
+import textwrap
+
+import click
+
+from demiurgic.cli.options import json_option, print_json
+
+
+@click.command("list")
+@click.argument("what", required=False)
+@json_option
+def command(what: str | None, as_json: bool) -> None:
+    """List what can be named: stages, losses, filters, sources, suites, shapes, kinds.
+
+    \b
+    Examples:
+      demiurgic list
+      demiurgic list losses
+    """
+    from demiurgic.catalogue import catalogue
+    from demiurgic.core.errors import UserError, unknown
+
+    sections = catalogue()
+    if what is not None and what not in sections:
+        raise UserError(unknown("list", what, sections))
+    chosen = {what: sections[what]} if what else sections
+    if as_json:
+        print_json({plural: {thing.name: thing.to_json() for thing in things} for plural, things in chosen.items()})
+        return
+    for position, (plural, things) in enumerate(chosen.items()):
+        click.echo(("\n" if position else "") + click.style(plural, bold=True))
+        width = max(len(thing.name) for thing in things)
+        for thing in things:
+            _print_entry(thing.name.ljust(width), thing.line)
+            if thing.options:
+                _print_entry(" " * width, f"takes {', '.join(thing.options)}")
+
+
+def _print_entry(name: str, text: str) -> None:
+    width = max(shutil.get_terminal_size().columns, 60)
+    click.echo(textwrap.fill(text, width, initial_indent=f"  {name}  ", subsequent_indent=" " * (len(name) + 4)))

@@ -1,0 +1,123 @@
+"""The stage `collect`: rows of one source, each good one kept, each bad one counted and written aside."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from pydantic import Field
+
+from demiurgic.collect.sources import BadRow, SourceChoice
+from demiurgic.core.artifacts import Dataset
+from demiurgic.core.errors import UserError
+from demiurgic.core.files.readers import RAW_LIMIT
+from demiurgic.core.metric import Metric, Summary
+from demiurgic.core.records import Row, RowWriter
+from demiurgic.run.context import Context
+from demiurgic.run.stage import Stage, StageConfig
+
+BAD_ROWS = "bad_rows.jsonl"
+REASON_LIMIT = 120
+SHOWN = 3
+"""How many bad rows the message shows; the file has all."""
+
+
+class CollectConfig(StageConfig):
+    source: SourceChoice
+    max_bad_share: float = Field(default=0.01, ge=0, le=1)
+    """Above this share of bad rows the step stops."""
+
+
+class _Tally:
+    """Counts what came out of a source."""
+
+    def __init__(self) -> None:
+        self.num_rows = 0
+        self.answer_bytes = 0
+        self.kinds: Counter[str] = Counter()
+        self.sources: Counter[str] = Counter()
+        self.licenses: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.first_bad: list[BadRow] = []
+
+    def good(self, row: Row) -> None:
+        self.num_rows += 1
+        self.answer_bytes += len(row.answer().encode())
+        self.kinds[str(row.facts.get("kind", "unnamed"))] += 1
+        self.sources[row.source or "unnamed"] += 1
+        self.licenses[row.license or "unknown"] += 1
+
+    def bad(self, row: BadRow) -> None:
+        self.reasons[row.reason] += 1
+        if len(self.first_bad) < SHOWN:
+            self.first_bad.append(row)
+
+    @property
+    def num_bad(self) -> int:
+        return self.reasons.total()
+
+    @property
+    def bad_share(self) -> float:
+        return self.num_bad / max(1, self.num_rows + self.num_bad)
+
+    def summary(self) -> Summary:
+        numbers = {"rows": self.num_rows, "bad_rows": self.num_bad, "bad_share": self.bad_share}
+        numbers["answer_bytes"] = self.answer_bytes
+        counts = {"kinds": self.kinds, "sources": self.sources, "licenses": self.licenses, "bad_rows": self.reasons}
+        return Summary(
+            {name: Metric.exact(value) for name, value in numbers.items()},
+            {name: dict(sorted(counter.items())) for name, counter in counts.items()},
+        )
+
+
+def run(config: CollectConfig, out: Path, context: Context) -> Summary:
+    """Bring rows in from a source: files, a folder of code, the standard library."""
+    tally, seen = _Tally(), set[str]()
+    with ExitStack() as stack:
+        writer = stack.enter_context(RowWriter(out / "rows"))
+        # A lone surrogate in a bad row becomes its JSON escape.
+        aside = stack.enter_context((out / BAD_ROWS).open("w", encoding="utf-8", errors="backslashreplace"))
+        progress = stack.enter_context(context.console.progress(f"reading {config.source.name}"))
+        for row in _unique(config.source(context.base), seen):
+            progress.advance()
+            if isinstance(row, Row):
+                tally.good(row)
+                writer.write(row)
+            else:
+                tally.bad(row)
+                line = {"file": row.file, "row": row.position, "reason": row.reason, "raw": row.raw}
+                aside.write(json.dumps(line, ensure_ascii=False) + "\n")
+    _check(tally, config, out)
+    return tally.summary()
+
+
+def _unique(rows: Iterator[Row | BadRow], seen: set[str]) -> Iterator[Row | BadRow]:
+    for position, row in enumerate(rows, start=1):
+        if isinstance(row, BadRow):
+            reason = row.reason[:REASON_LIMIT].encode("utf-8", "backslashreplace").decode()
+            yield BadRow(row.file, row.position, reason, row.raw)
+        elif row.id in seen:
+            raw = json.dumps(row.to_json(), ensure_ascii=False)[:RAW_LIMIT]
+            yield BadRow(row.source or "unnamed", position, "an id that an earlier row has", raw)
+        else:
+            seen.add(row.id)
+            yield row
+
+
+def _check(tally: _Tally, config: CollectConfig, out: Path) -> None:
+    if tally.num_rows and tally.bad_share <= config.max_bad_share:
+        return
+    if not tally.num_bad:
+        raise UserError(f"The source {config.source.name} gave no row. Check its options: a bound may be too narrow.")
+    first = "; ".join(f"{row.file}, row {row.position}: {row.reason}" for row in tally.first_bad)
+    more = f" (and {tally.num_bad - SHOWN} more)" if tally.num_bad > SHOWN else ""
+    total = tally.num_bad + tally.num_rows
+    next_step = ", or raise max_bad_share to go on without them." if tally.num_rows else ": no good row is left."
+    raise UserError(
+        f"{tally.num_bad} of {total} rows ({tally.bad_share:.1%}) cannot be used, where max_bad_share allows "
+        f"{config.max_bad_share:.1%}: {first}{more}. All of them stand in {out / BAD_ROWS}. Mend them{next_step}"
+    )
+
+
+STAGE = Stage("collect", CollectConfig, run, makes={"rows": Dataset}, needs=("pyarrow",))

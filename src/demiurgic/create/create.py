@@ -1,0 +1,71 @@
+"""The stage `create`: a new model of a given shape, with random weights."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PositiveInt, ValidationError
+from pydantic_core import PydanticCustomError
+
+from demiurgic.core.artifacts import Model, Tokenizer
+from demiurgic.core.errors import unknown
+from demiurgic.core.metric import Metric, Summary
+from demiurgic.models.build import build_model
+from demiurgic.models.load import save_model
+from demiurgic.models.shape import Shape, parameters
+from demiurgic.models.shapes import SHAPES
+from demiurgic.models.tokenizer import load_tokenizer
+from demiurgic.run.context import Context
+from demiurgic.run.stage import Stage, StageConfig
+
+
+def _known_shape(value: Any) -> Any:
+    """A name from the table, or the dimensions written out; one clear reason where it is neither."""
+    if isinstance(value, str) and value not in SHAPES:
+        raise PydanticCustomError("shape", "{reason}", {"reason": unknown("shape", value, SHAPES)})
+    if not isinstance(value, Mapping):
+        return value
+    try:
+        return Shape.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise PydanticCustomError(
+            "shape", "{reason}", {"reason": f"{where}: {first['msg']}" if where else first["msg"]}
+        ) from None
+
+
+ShapeOrName = Annotated[str | Shape, BeforeValidator(_known_shape)]
+
+
+class CreateConfig(StageConfig):
+    tokenizer: Tokenizer
+    shape: ShapeOrName
+    """A name of `demiurgic list shapes`, or the dimensions written out."""
+    context: PositiveInt | None = None
+    """Tokens the model can attend to; the shape's own when left out."""
+
+
+def run(config: CreateConfig, out: Path, context: Context) -> Summary:
+    """Build a LLaMA-style model of a shape, with random weights and the tokenizer beside them."""
+    shape = config.shape if isinstance(config.shape, Shape) else SHAPES[config.shape]
+    tokenizer = load_tokenizer(config.tokenizer.path)
+    model = build_model(shape, tokenizer, seed=context.random.number("weights"), context=config.context)
+    save_model(model, config.tokenizer.path, out / "model")
+
+    counts = parameters(shape, vocab=len(tokenizer))
+    by_part = {f"parameters_{part}": Metric.exact(count) for part, count in counts.model_dump().items()}
+    return Summary(
+        {"parameters": Metric.exact(counts.total), **by_part},
+        {
+            "shape": config.shape if isinstance(config.shape, str) else "own",
+            "dimensions": shape.model_dump(mode="json", exclude={"description", "vocab"}),
+            "vocab_size": len(tokenizer),
+            "context": config.context or shape.context,
+        },
+    )
+
+
+STAGE = Stage(
+    "create", CreateConfig, run, makes={"model": Model}, uses_seed=True, needs=("torch", "transformers", "safetensors")
+)

@@ -1,0 +1,157 @@
+"""The stage `evaluate`: every model through every suite on the same items, then the comparisons.
+
+Knows neither what a suite measures nor how an interval is made.
+"""
+
+import gc
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Self, cast
+
+from pydantic import Field, model_validator
+
+from demiurgic.core.artifacts import Dataset, Model, Scores
+from demiurgic.core.errors import UserError, unknown
+from demiurgic.core.metric import JSON, Summary
+from demiurgic.core.records import Row
+from demiurgic.core.registry import Choice
+from demiurgic.evaluate.compare import Table, summarise
+from demiurgic.evaluate.scores import Scored, cluster_of, in_order, write_scores
+from demiurgic.evaluate.suite import SUITES, Chosen, Contender, Suite
+from demiurgic.models.load import load_model
+from demiurgic.run.context import Context
+from demiurgic.run.stage import Stage, StageConfig
+from demiurgic.stats.paired import Better
+
+SuiteChoice = Annotated[Choice, SUITES]
+
+
+class EvaluateConfig(StageConfig):
+    """What is measured on what."""
+
+    models: dict[str, Model] = Field(min_length=1)
+    """By the names the metrics have."""
+    data: Dataset
+    """Rows that no model was trained on."""
+    suites: list[SuiteChoice] = Field(default_factory=lambda: [SUITES.choose("bits_per_byte")], min_length=1)
+    compare: list[tuple[str, str]] = Field(default=[])
+    """Pairs of names: the first minus the second, on the same items."""
+    teacher: str | None = None
+    """The model whose lead over the second of each pair the first recovers a share of, in the first suite's metric."""
+    cluster_by: str = "module"
+    """What rows that resemble one another have in common: a field of their meta, or `source`, `domain` or `id`."""
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        for name in self.models:
+            if "." in name or "_vs_" in name:
+                raise ValueError(
+                    f'the model name "{name}" must hold neither "." nor "_vs_": metrics are named with them'
+                )
+        for name in [*(name for pair in self.compare for name in pair), *([self.teacher] if self.teacher else [])]:
+            if name not in self.models:
+                raise ValueError(unknown("model among `models` named", name, self.models))
+        for first, second in self.compare:
+            if first == second:
+                raise ValueError(f'compare holds "{first}" against itself')
+        metrics = [str(choice.entry.facts["metric"]) for choice in self.suites]
+        for metric in metrics:
+            if metrics.count(metric) > 1:
+                raise ValueError(f"two suites give the metric {metric}; evaluate them in two steps")
+        return self
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One suite of this evaluation, with the items it chose."""
+
+    choice: Choice
+    suite: Suite
+    chosen: Chosen
+    clusters: Sequence[str]
+
+    @property
+    def metric(self) -> str:
+        return str(self.choice.entry.facts["metric"])
+
+
+def run(config: EvaluateConfig, out: Path, context: Context) -> Summary:
+    """Measure models on held-out rows: each number with its interval, each comparison paired."""
+    rows = _rows(config.data)
+    contenders = [Contender.open(name, model.path) for name, model in config.models.items()]
+    parts = []
+    for choice in config.suites:
+        suite: Suite = choice()
+        chosen = suite.choose(rows, contenders)
+        clusters = [cluster_of(item.row, by=config.cluster_by) for item in chosen.items]
+        parts.append(_Part(choice, suite, chosen, clusters))
+    scored: list[Scored] = []
+    seconds: dict[str, JSON] = {}
+    total = len(contenders) * sum(len(part.chosen.items) for part in parts)
+    with context.console.progress("evaluate", total) as progress:
+        for contender in contenders:
+            progress.show(contender.name)
+            started = time.perf_counter()
+            scored += _measure(contender, parts, device=context.device, advance=progress.advance)
+            seconds[contender.name] = round(time.perf_counter() - started, 2)
+    write_scores(out / "scores", scored)
+    summary = summarise(
+        [_table(part, scored) for part in parts],
+        compare=config.compare,
+        teacher=config.teacher,
+        cluster_by=config.cluster_by,
+        seed=context.random.number("bootstrap"),
+    )
+    return Summary(summary.metrics, {**summary.facts, "seconds": seconds})
+
+
+def _rows(data: Dataset) -> list[Row]:
+    rows = list(data.rows())
+    if not rows:
+        raise UserError(f"{data.path} holds no rows, so there is nothing to measure on. Hold out more rows.")
+    repeated = [id for id, count in Counter(row.id for row in rows).items() if count > 1]
+    if repeated:
+        raise UserError(
+            f"{data.path} holds several rows with the id {repeated[0]}; scores are told apart by id. Rename them."
+        )
+    return rows
+
+
+def _measure(
+    contender: Contender, parts: Sequence[_Part], *, device: str, advance: Callable[[int], None]
+) -> list[Scored]:
+    """One model through all suites; it is gone from memory when this returns."""
+    model = load_model(contender.folder, device=device)
+    scored = []
+    for part in parts:
+        items = part.chosen.items
+        results = in_order(part.suite.measure(items, model, contender, advance=advance), items)
+        scored.append(Scored(contender.name, part.choice.name, part.metric, results, part.clusters))
+    del model
+    gc.collect()
+    return scored
+
+
+def _table(part: _Part, scored: Sequence[Scored]) -> Table:
+    facts = part.choice.entry.facts
+    return Table(
+        metric=part.metric,
+        suite=part.choice.name,
+        better=cast(Better, facts["better"]),
+        unit=str(facts["unit"]),
+        models={one.model: one.measured for one in scored if one.metric == part.metric},
+        left_out=part.chosen.left_out,
+    )
+
+
+STAGE = Stage(
+    "evaluate",
+    EvaluateConfig,
+    run,
+    makes={"scores": Scores},
+    uses_seed=True,
+    needs=("torch", "transformers", "numpy", "pyarrow"),
+)

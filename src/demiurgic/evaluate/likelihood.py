@@ -1,0 +1,167 @@
+"""How well a model predicts the answers that stand in the rows: bits spent per byte of text.
+
+A row longer than a window is read through one that slides by half its length: every token is scored exactly once, those
+past the first window with at least half a window before them. Bytes are the unit because tokens differ between
+tokenizers: models with different tokenizers compare fairly.
+
+Letters in array names: B pieces in a batch, T tokens.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+from demiurgic.core.errors import UserError
+from demiurgic.core.records import Row
+from demiurgic.dialects import Dialect
+from demiurgic.evaluate.suite import Chosen, Contender, Item, Result, Suite, nothing_to_measure, shuffled
+from demiurgic.models.precision import Precision, autocast
+from demiurgic.models.tokenizer import encode_rows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+TOKENS_PER_BATCH = 2048
+"""Eight windows of 256: larger batches leave the caches of a small CPU and are slower there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A row as tokens: which of them are scored, and how many bytes of text they stand for."""
+
+    ids: Sequence[int]
+    is_scored: Sequence[bool]
+    num_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Tokens `start` to `end` of a row, read at once; those before `first` were scored by an earlier piece."""
+
+    row: int
+    start: int
+    first: int
+    end: int
+
+
+@final
+@dataclass(frozen=True)
+class LikelihoodSuite(Suite):
+    """Bits of the answers' tokens, end of turn included, over the UTF-8 bytes of the answers' text."""
+
+    length: int
+    """Of a window, in tokens."""
+    precision: Precision
+    max_rows: int | None
+
+    def choose(self, rows: Iterable[Row], contenders: Sequence[Contender]) -> Chosen:
+        for contender in contenders:
+            if contender.context < self.length:
+                raise UserError(
+                    f"The model {contender.name} attends to {contender.context} tokens and the windows have "
+                    f"{self.length}. Set length: {contender.context} or less."
+                )
+        ordered = shuffled(rows)
+        with_answer = [row for row in ordered if _answers(row, contenders[0].dialect)]
+        items = [Item(row.id, row) for row in with_answer[: self.max_rows]]
+        left_out = {"no answer": len(ordered) - len(with_answer), "over max_rows": len(with_answer) - len(items)}
+        if not items:
+            wanted = "rows with an answer of the assistant, or a text"
+            raise nothing_to_measure(wanted, num_rows=len(ordered), left_out=left_out)
+        return Chosen(items, left_out)
+
+    def measure(
+        self, items: Sequence[Item], model: "PreTrainedModel", contender: Contender, *, advance: Callable[[int], None]
+    ) -> Iterator[Result]:
+        scored = scored_rows([item.row for item in items], contender)
+        pieces = [piece for row, tokens in enumerate(scored) for piece in cut(tokens, row=row, length=self.length)]
+        pieces.sort(key=lambda piece: piece.end - piece.start, reverse=True)
+        nats = [0.0] * len(items)
+        left = [0] * len(items)
+        for piece in pieces:
+            left[piece.row] += 1
+        for batch in batched(pieces, tokens=TOKENS_PER_BATCH):
+            for piece, value in zip(batch, self._nats(batch, scored, model), strict=True):
+                nats[piece.row] += value
+                left[piece.row] -= 1
+                advance(int(left[piece.row] == 0))
+        for item, tokens, value in zip(items, scored, nats, strict=True):
+            yield Result(item, value / math.log(2), tokens.num_bytes)
+
+    def _nats(self, batch: Sequence[Piece], scored: Sequence[Scored], model: "PreTrainedModel") -> list[float]:
+        """The nats of each piece's scored tokens."""
+        import torch
+
+        from demiurgic.models.likelihood import token_nats
+
+        shape = (len(batch), max(piece.end - piece.start for piece in batch))
+        ids_BT = torch.zeros(shape, dtype=torch.long)
+        documents_BT = torch.zeros(shape, dtype=torch.long)
+        is_scored_BT = torch.zeros(shape, dtype=torch.bool)
+        for b, piece in enumerate(batch):
+            row, size = scored[piece.row], piece.end - piece.start
+            ids_BT[b, :size] = torch.tensor(row.ids[piece.start : piece.end])
+            documents_BT[b, :size] = 1
+            is_scored_BT[b, piece.first - piece.start : size] = torch.tensor(row.is_scored[piece.first : piece.end])
+        device = model.device
+        with autocast(device, self.precision):
+            nats_BT = token_nats(model, ids_BT.to(device), documents_BT=documents_BT.to(device))
+        sums_B = nats_BT.double().masked_fill(~is_scored_BT.to(device), 0.0).sum(dim=1)
+        values: list[float] = sums_B.tolist()
+        return values
+
+
+def scored_rows(rows: Sequence[Row], contender: Contender) -> list[Scored]:
+    """Rows as training sees them, whole. Raises UserError for a row that leaves nothing to predict."""
+    found = []
+    for row, encoded in zip(rows, encode_rows(rows, contender.tokenizer, dialect=contender.dialect), strict=True):
+        num_bytes = sum(len(text.encode()) for text in _answers(row, contender.dialect))
+        unscored = 1
+        if row.text is not None:
+            unscored, prefix = _first_whole(encoded.ids, contender.tokenizer, text=row.text)
+            num_bytes -= len(prefix.encode())
+        is_scored = [position >= unscored and weight > 0 for position, weight in enumerate(encoded.weights)]
+        if num_bytes <= 0:
+            raise UserError(
+                f"Row {row.id} is a single token for {contender.name}, and nothing predicts a first token. "
+                "Drop texts this short when curating."
+            )
+        found.append(Scored(encoded.ids, is_scored, num_bytes))
+    return found
+
+
+def _answers(row: Row, dialect: Dialect) -> list[str]:
+    """The texts of a row that a model is trained to write, without what the dialect writes around them."""
+    return [span.text for span in dialect.render(row) if span.weight > 0 and span.text and not span.control]
+
+
+def _first_whole(ids: Sequence[int], tokenizer: "PreTrainedTokenizerFast", *, text: str) -> tuple[int, str]:
+    """The fewest first tokens of a plain text that are whole characters, and those characters.
+
+    Nothing comes before them, so nothing predicts them: neither their bits nor their bytes count.
+    """
+    for count in range(1, len(ids) + 1):
+        prefix = str(tokenizer.decode(ids[:count], clean_up_tokenization_spaces=False))
+        if text.startswith(prefix):
+            return count, prefix
+    return len(ids), text
+
+
+def cut(tokens: Scored, *, row: int, length: int) -> list[Piece]:
+    """Windows that together score every token once; those in which nothing is scored are left out."""
+    num_tokens, end = len(tokens.ids), min(length, len(tokens.ids))
+    pieces = [Piece(row, 0, 0, end)]
+    while end < num_tokens:
+        first, end = end, min(end + length // 2, num_tokens)
+        pieces.append(Piece(row, end - length, first, end))
+    return [piece for piece in pieces if any(tokens.is_scored[piece.first : piece.end])]
+
+
+def batched(pieces: Sequence[Piece], *, tokens: int) -> Iterator[Sequence[Piece]]:
+    """Runs of pieces (longest first) that hold at most `tokens` tokens, padding included."""
+    start = 0
+    while start < len(pieces):
+        size = max(1, tokens // (pieces[start].end - pieces[start].start))
+        yield pieces[start : start + size]
+        start += size

@@ -1,0 +1,125 @@
+"""What a suite is: it chooses items from rows, and measures one model on them. Knows nothing of statistics or files.
+
+A suite is registered with the metric it gives, which direction is better, and the unit:
+
+    @SUITES.register("python_completion", metric="parses", better="higher", unit="share")
+    def python_completion(*, max_rows: int | None = None) -> Suite: ...
+
+An item is worth `numerator / denominator`, and the metric is the sum of the ones over the sum of the others: for a
+share the denominators are 1.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from demiurgic.core.errors import UserError
+from demiurgic.core.metric import JSON
+from demiurgic.core.records import Message, Row
+from demiurgic.core.registry import Registry
+from demiurgic.core.seeds import share_of
+from demiurgic.dialects import Dialect
+from demiurgic.models.tokenizer import dialect_of, load_tokenizer, tokenizer_digest
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+SUITES = Registry("suites", package="demiurgic.evaluate.suites")
+
+MaxRows = Annotated[int, Field(ge=1)] | None
+"""How many items at most; which ones depends on the row ids alone. None: all."""
+
+UNIT_SHARE = "share"
+"""The unit of a metric whose numerators are 0 or 1 and denominators 1."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What of a model matters before it is loaded: how it writes text down, and how much it can attend to."""
+
+    name: str
+    folder: Path
+    tokenizer: "PreTrainedTokenizerFast"
+    dialect: Dialect
+    tokenizer_digest: str
+    """Equal digests, equal ids for every text."""
+    context: int
+    """In tokens."""
+
+    @classmethod
+    def open(cls, name: str, folder: Path) -> "Contender":
+        """Raises UserError when the folder holds no model, or its chat template is of no known dialect."""
+        from transformers import AutoConfig
+
+        tokenizer = load_tokenizer(folder)
+        config: Any = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+        context = int(config.max_position_embeddings)
+        return cls(name, folder, tokenizer, dialect_of(tokenizer), tokenizer_digest(folder), context)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing to measure on. A suite that asks fills in the question: `gold` is what follows `begun` in the row.
+
+    `messages` is the conversation up to where the assistant answers, `begun` the start of its answer, given to it.
+    """
+
+    id: str
+    row: Row
+    messages: tuple[Message, ...] = ()
+    begun: str = ""
+    gold: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a model got on one item. `evidence` is what a person would want to see of it."""
+
+    item: Item
+    numerator: float
+    denominator: float
+    evidence: Mapping[str, JSON] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The items all models are measured on, and how many rows were not asked about, by reason."""
+
+    items: Sequence[Item]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+class Suite(ABC):
+    """Final ones: `likelihood.LikelihoodSuite` (how well is the text predicted?), `generation.GenerationSuite`."""
+
+    @abstractmethod
+    def choose(self, rows: Iterable[Row], contenders: Sequence[Contender]) -> Chosen:
+        """The items, the same for every model. Raises UserError when there are none."""
+
+    @abstractmethod
+    def measure(
+        self, items: Sequence[Item], model: "PreTrainedModel", contender: Contender, *, advance: Callable[[int], None]
+    ) -> Iterator[Result]:
+        """Measure one model; results come in any order. `advance` is told how many items more are done."""
+
+
+def asked(row: Row) -> tuple[Message, ...] | None:
+    """What stands before the answer of a conversation that ends with one; None for every other row."""
+    if len(row.messages) < 2 or row.messages[-1].role != "assistant":
+        return None
+    return row.messages[:-1]
+
+
+def shuffled(rows: Iterable[Row]) -> list[Row]:
+    """Rows in an order that depends on their ids alone, so that a sample of the first few never moves with the rest."""
+    return sorted(rows, key=lambda row: (share_of(f"evaluate/{row.id}"), row.id))
+
+
+def nothing_to_measure(wanted: str, *, num_rows: int, left_out: Mapping[str, int]) -> UserError:
+    """The error of a suite that found no item."""
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in left_out.items()) or "none looked at"
+    return UserError(f"No row of {num_rows} can be measured ({reasons}). Wanted: {wanted}.")

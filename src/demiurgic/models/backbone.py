@@ -1,0 +1,103 @@
+"""A decoder without its head, over packed windows: positions restart and attention stops at document borders.
+
+Shapes: B windows, T tokens of a window, D hidden width, V vocabulary.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from demiurgic.core.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+
+def hidden_states(model: "PreTrainedModel", ids_BT: "Tensor", *, documents_BT: "Tensor") -> "Tensor":
+    """The final hidden states [B,T,D] of each token, as if every document stood alone.
+
+    `documents_BT` numbers the documents of each window from 1; 0 is padding. Hidden states of padding mean nothing.
+    The mask is a boolean [B,1,T,T] for scaled-dot-product attention; where each window is one document (with padding
+    after it, at most) plain causal attention is the same and no mask is built.
+    """
+    decoder: Any = model.get_decoder()
+    if _one_document_each(documents_BT):
+        output = decoder(input_ids=ids_BT, use_cache=False)
+    else:
+        _refuse_sliding_window(model.config, length=ids_BT.shape[1])
+        output = decoder(
+            input_ids=ids_BT,
+            attention_mask=document_mask(documents_BT),
+            position_ids=positions(documents_BT),
+            use_cache=False,
+        )
+    hidden_BTD: Tensor = output.last_hidden_state
+    return hidden_BTD
+
+
+def head_weight(model: "PreTrainedModel") -> "Tensor":
+    """The output embedding [V,D], whether or not it is tied to the input embedding.
+
+    Raises UserError for a head that does more than multiply by it.
+    """
+    head = model.get_output_embeddings()
+    if getattr(head, "bias", None) is not None:
+        raise UserError(f"The head of this {model.config.model_type} model has a bias, which is not supported yet.")
+    for name, neutral in (("logit_scale", 1.0), ("final_logit_softcapping", None)):
+        value = getattr(model.config, name, neutral)
+        if value not in (neutral, None):
+            raise UserError(
+                f"This {model.config.model_type} model transforms its logits ({name}: {value}); not supported yet."
+            )
+    weight_VD: Tensor = head.weight
+    return weight_VD
+
+
+def positions(documents_BT: "Tensor") -> "Tensor":
+    """The position [B,T] of each token in its document, from 0."""
+    import torch
+
+    arange_T = torch.arange(documents_BT.shape[1], device=documents_BT.device)
+    starts_BT = torch.where(_is_first(documents_BT), arange_T, torch.zeros_like(arange_T))
+    return arange_T - starts_BT.cummax(dim=1).values
+
+
+def document_mask(documents_BT: "Tensor") -> "Tensor":
+    """True [B,1,T,T] where a query (third axis) may see a key (last): same document, not later.
+
+    Padding sees padding, so that no query is left without a key (a softmax over nothing is not a number).
+    """
+    import torch
+
+    length = documents_BT.shape[1]
+    causal_TT = torch.ones(length, length, dtype=torch.bool, device=documents_BT.device).tril()
+    same_BTT = documents_BT[:, :, None] == documents_BT[:, None, :]
+    return (same_BTT & causal_TT)[:, None]
+
+
+def predicted(documents_BT: "Tensor") -> "Tensor":
+    """True [B,T] for each token that is predicted from the one before it: not the first of a document, not padding."""
+    return ~_is_first(documents_BT) & (documents_BT != 0)
+
+
+def _is_first(documents_BT: "Tensor") -> "Tensor":
+    import torch
+
+    first_BT = torch.ones_like(documents_BT, dtype=torch.bool)
+    first_BT[:, 1:] = documents_BT[:, 1:] != documents_BT[:, :-1]
+    return first_BT
+
+
+def _one_document_each(documents_BT: "Tensor") -> bool:
+    first_B1, after_BT = documents_BT[:, :1], documents_BT[:, 1:]
+    same_BT = (after_BT == first_B1) | (after_BT == 0)
+    padding_last_BT = (after_BT == 0) | (documents_BT[:, :-1] != 0)
+    return bool((same_BT & padding_last_BT).all())
+
+
+def _refuse_sliding_window(config: Any, *, length: int) -> None:
+    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+    if window is not None and window < length:
+        raise UserError(
+            f"This {config.model_type} model attends to the last {window} tokens only, and packed windows of {length} "
+            f"tokens need more. Tokenize with length {window} or less."
+        )

@@ -1,0 +1,46 @@
+"""How surprised a model is by each token, in nats. Never holds logits of more than a chunk of tokens.
+
+Shapes: B windows, T tokens of a window, D hidden width, V vocabulary, S tokens that are predicted.
+"""
+
+from typing import TYPE_CHECKING
+
+from demiurgic.models.backbone import head_weight, hidden_states, predicted
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+CHUNK = 512
+"""Tokens whose logits are in memory at once: 512 × 128,256 fp32 logits are 263 MB."""
+
+
+def token_nats(model: "PreTrainedModel", ids_BT: "Tensor", *, documents_BT: "Tensor", chunk: int = CHUNK) -> "Tensor":
+    """-log p(token | the tokens before it in its document), fp32 [B,T]; 0 where nothing predicts the token.
+
+    Nothing predicts the first token of a document, and padding. Without gradients. The head's product is in fp32, also
+    under autocast.
+    """
+    import torch
+
+    with torch.no_grad():
+        hidden_BTD = hidden_states(model, ids_BT, documents_BT=documents_BT)
+        predicted_BT = predicted(documents_BT)
+        # The token at t is predicted from the hidden state at t - 1.
+        hidden_SD = hidden_BTD[:, :-1][predicted_BT[:, 1:]]
+        nats_BT = torch.zeros(ids_BT.shape, dtype=torch.float32, device=ids_BT.device)
+        nats_BT[predicted_BT] = _nats(hidden_SD, head_weight(model), ids_BT[predicted_BT], chunk=chunk)
+        return nats_BT
+
+
+def _nats(hidden_SD: "Tensor", weight_VD: "Tensor", targets_S: "Tensor", *, chunk: int) -> "Tensor":
+    import torch
+
+    weight_DV = weight_VD.float().T
+    nats_S = torch.empty(targets_S.shape, dtype=torch.float32, device=targets_S.device)
+    with torch.autocast(hidden_SD.device.type, enabled=False):
+        for start in range(0, targets_S.numel(), chunk):
+            part = slice(start, start + chunk)
+            logits_CV = hidden_SD[part].float() @ weight_DV
+            nats_S[part] = torch.nn.functional.cross_entropy(logits_CV, targets_S[part], reduction="none")
+    return nats_S

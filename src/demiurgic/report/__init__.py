@@ -1,0 +1,1 @@
+"""Floor 6: what the ledger and manifests say, made readable."""

@@ -1,0 +1,151 @@
+"""Everything a training run needs to go on as if it had never stopped, on disk.
+
+`checkpoint/step-00000120/` is the newest state; `checkpoint/best-00000100/` holds the best weights so far. A new folder
+is whole before an old one goes, so that a kill at any instant leaves one checkpoint and the best weights it names.
+"""
+
+import pickle
+import random
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from demiurgic.core.errors import UserError
+from demiurgic.core.files.atomic import new_folder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+STATE = "state.pt"
+WEIGHTS = "weights.pt"
+
+
+@dataclass
+class Progress:
+    """How far a run has come. Steps are optimizer steps, counted from 1 when they are done."""
+
+    step: int = 0
+    num_steps: int | None = None
+    """None while it is being measured how many fit into a time."""
+    tokens: int = 0
+    """Tokens seen, without padding."""
+    train_seconds: float = 0.0
+    """In training steps alone: neither evaluations nor checkpoints."""
+    first_seconds: list[float] = field(default_factory=list)
+    """Of each of the first steps, as long as the pace is being measured."""
+    evaluated_step: int = 0
+    best_step: int = 0
+    """0 while nothing was evaluated."""
+    best_loss: float = float("inf")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What is saved beside `Progress`: the states of model and optimizer, and of every random stream."""
+
+    progress: Progress
+    model: "dict[str, Tensor]"
+    optimizer: dict[str, Any]
+    randomness: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoint folder of one run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def newest(self) -> Checkpoint | None:
+        """The state to go on from, or None. Raises UserError when it is damaged."""
+        import torch
+
+        steps = self._whole("step")
+        if not steps:
+            return None
+        path = steps[-1] / STATE
+        try:
+            data = torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            reason = str(error).partition("\n")[0]
+            raise UserError(
+                f"The checkpoint {path} is damaged ({reason}). Delete {self.folder} to start again."
+            ) from None
+        return Checkpoint(Progress(**data["progress"]), data["model"], data["optimizer"], data["randomness"])
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint, then remove older ones and best weights that it does not name."""
+        import torch
+
+        progress = checkpoint.progress
+        path = self.folder / f"step-{progress.step:08d}"
+        if path.exists():
+            return
+        data = {
+            "progress": asdict(progress),
+            "model": checkpoint.model,
+            "optimizer": checkpoint.optimizer,
+            "randomness": checkpoint.randomness,
+        }
+        for unfinished in self.folder.glob("*.tmp"):
+            shutil.rmtree(unfinished)
+        with new_folder(path) as folder:
+            torch.save(data, folder / STATE)
+        for old in self._whole("step"):
+            if old != path:
+                shutil.rmtree(old)
+        for old in self._whole("best"):
+            if old != self._best(progress.best_step):
+                shutil.rmtree(old)
+
+    def write_best(self, step: int, weights: "dict[str, Tensor]") -> None:
+        """Keep the weights of a step beside those that the newest checkpoint names."""
+        import torch
+
+        path = self._best(step)
+        if path.exists():
+            shutil.rmtree(path)
+        with new_folder(path) as folder:
+            torch.save(weights, folder / WEIGHTS)
+
+    def best(self, step: int) -> "dict[str, Tensor]":
+        import torch
+
+        weights: dict[str, Tensor] = torch.load(self._best(step) / WEIGHTS, map_location="cpu", weights_only=True)
+        return weights
+
+    def remove(self) -> None:
+        """Delete the whole folder: the run is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _best(self, step: int) -> Path:
+        return self.folder / f"best-{step:08d}"
+
+    def _whole(self, what: str) -> list[Path]:
+        return sorted(path for path in self.folder.glob(f"{what}-*") if path.suffix != ".tmp")
+
+
+def random_state() -> dict[str, Any]:
+    """The states of the global random streams of Python, NumPy and torch."""
+    import numpy as np
+    import torch
+
+    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), position, has_gauss, gauss),  # type: ignore[union-attr]
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put every random stream back to where `random_state` found it."""
+    import numpy as np
+    import torch
+
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    torch.set_rng_state(state["torch"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,0 +1,73 @@
+"""Whether student, teacher and tokens belong together. Ids mean nothing without the vocabulary they index."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from demiurgic.core.artifacts import Model
+from demiurgic.core.errors import UserError
+from demiurgic.models.load import context_length
+from demiurgic.models.tokenizer import load_tokenizer, tokenizer_digest
+from demiurgic.models.windows import Windows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def refuse_misfit(model: "PreTrainedModel", windows: Windows, *, folder: Path) -> None:
+    """Raises UserError when the model cannot read the tokens: another tokenizer, or windows that are too long."""
+    if tokenizer_digest(folder) != windows.tokenizer_digest:
+        raise UserError(
+            f"The tokens in {windows.folder} were made with another tokenizer than that of the model {folder}. "
+            "Tokenize the rows with the model's own tokenizer, or create the model with the tokens' one."
+        )
+    if model.config.vocab_size < windows.vocab_size:
+        raise UserError(
+            f"The model {folder} has embeddings for {model.config.vocab_size} tokens; the vocabulary of "
+            f"{windows.folder} has {windows.vocab_size}. Create the model with the tokens' tokenizer."
+        )
+    if windows.length > context_length(model):
+        raise UserError(
+            f"The windows of {windows.folder} have {windows.length} tokens; the model {folder} attends to "
+            f"{context_length(model)}. Tokenize with a length of at most that."
+        )
+
+
+def refuse_other_tokenizer(data: Windows, held_out: Windows) -> None:
+    """Raises UserError when training and held-out tokens cannot be compared."""
+    if held_out.tokenizer_digest != data.tokenizer_digest:
+        raise UserError(
+            f"data ({data.folder}) and held_out ({held_out.folder}) were made with different tokenizers. "
+            "Tokenize both with the same one."
+        )
+
+
+def refuse_other_vocabulary(
+    student_model: "PreTrainedModel", teacher_model: "PreTrainedModel", *, student: Path, teacher: Path
+) -> None:
+    """Raises UserError unless id i is the same token for student and teacher, for all ids of both."""
+    sizes = student_model.config.vocab_size, teacher_model.config.vocab_size
+    if sizes[0] != sizes[1]:
+        raise UserError(
+            f"The student {student} has a vocabulary of {sizes[0]} tokens and the teacher {teacher} one of {sizes[1]}. "
+            "A student learns from probabilities of the same tokens: give both the same tokenizer."
+        )
+    if tokenizer_digest(student) == tokenizer_digest(teacher):
+        return
+    ids_of = load_tokenizer(student).get_vocab(), load_tokenizer(teacher).get_vocab()
+    if ids_of[0] != ids_of[1]:
+        other = next(word for word in sorted({*ids_of[0], *ids_of[1]}) if ids_of[0].get(word) != ids_of[1].get(word))
+        raise UserError(
+            f"Student {student} and teacher {teacher} number their tokens differently: {other!r} is "
+            f"{ids_of[0].get(other)} for one and {ids_of[1].get(other)} for the other. Give both the same tokenizer."
+        )
+
+
+def seconds_of(model: Model) -> float:
+    """The seconds of training that made a model. Raises UserError when no training did."""
+    metric = model.manifest.summary.metrics.get("train_seconds")
+    if metric is None:
+        raise UserError(
+            f"match_seconds wants a model that a train step made; {model.manifest.step} was made by the stage "
+            f"{model.manifest.stage}, which has no training time. Point it to a trained model."
+        )
+    return metric.value

@@ -1,0 +1,116 @@
+"""AdamW over a model, and one gradient for it out of the windows of a step.
+
+Shapes: B windows, T tokens of a window, K loss components.
+"""
+
+import math
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from demiurgic.core.errors import UserError
+from demiurgic.models.windows import Batch
+from demiurgic.train.objective import TokenBatch
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+    from torch.optim import Optimizer
+
+
+def adamw(model: "Module", *, weight_decay: float, betas: tuple[float, float]) -> "Optimizer":
+    """Fused AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101). Matrices decay, embeddings among them; vectors do not.
+
+    The learning rate is set anew at every step.
+    """
+    import torch
+
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, betas=betas, fused=True)
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """What a step's windows said. The gradient itself lies in the parameters.
+
+    `total` is the number that was differentiated; `raw_K` the components without their weights.
+    """
+
+    total: float
+    raw_K: Sequence[float]
+    tokens: int
+    """Tokens of the windows, without padding."""
+
+
+def accumulate(objective: "Module", batch: Batch, *, accelerator: Any, micro_batch: int) -> Gradient:
+    """Add the gradient of the mean loss over all supervised tokens of `batch` to the parameters.
+
+    The mean is over the whole batch: neither `micro_batch` nor the number of processes changes the gradient.
+    Processes share the windows out; their gradients are averaged, so each counts its own as many times as there are
+    processes. A batch without supervised tokens has the gradient 0.
+    """
+    import torch
+
+    world, rank = accelerator.num_processes, accelerator.process_index
+    denominator = float(batch.weights_BT.sum(dtype="float64")) or 1.0
+    mine = _windows(batch, slice(rank, None, world))
+    parts = []
+    starts = range(0, len(mine.ids_BT), micro_batch)
+    for start in starts:
+        micro = _windows(mine, slice(start, start + micro_batch))
+        last = start == starts[-1]
+        with nullcontext() if last else accelerator.no_sync(objective):
+            losses = objective(TokenBatch.of(micro, device=accelerator.device), denominator / world)
+            accelerator.backward(losses.total)
+        parts.append(torch.cat([losses.total.detach().double()[None], losses.raw_K]))
+    total, *raw_K = accelerator.reduce(torch.stack(parts).sum(dim=0), reduction="mean").tolist()
+    return Gradient(total, raw_K, int((batch.documents_BT != 0).sum()))
+
+
+def _windows(batch: Batch, which: slice) -> Batch:
+    return Batch(batch.ids_BT[which], batch.weights_BT[which], batch.documents_BT[which])
+
+
+def gradient_norm(model: "Module") -> float:
+    """The Euclidean norm over all parameters' gradients."""
+    from torch.nn.utils import get_total_norm
+
+    return float(get_total_norm([parameter.grad for parameter in model.parameters() if parameter.grad is not None]))
+
+
+def clip(model: "Module", norm: float, *, limit: float | None) -> None:
+    """Scale a gradient of norm `norm` down to `limit`."""
+    import torch
+    from torch.nn.utils import clip_grads_with_norm_
+
+    if limit is not None and norm > limit:
+        clip_grads_with_norm_(model.parameters(), limit, torch.tensor(norm))
+
+
+def refuse_non_finite_loss(gradient: Gradient, names: Sequence[str], *, step: int, windows: Sequence[int]) -> None:
+    """Raises UserError naming the component that is not a finite number."""
+    for name, raw in zip(names, gradient.raw_K, strict=True):
+        if not math.isfinite(raw):
+            raise UserError(_non_finite(f"the loss {name} is {raw}", step, windows))
+    if not math.isfinite(gradient.total):
+        raise UserError(_non_finite(f"the total of the losses is {gradient.total}", step, windows))
+
+
+def refuse_non_finite_norm(norm: float, model: "Module", *, step: int, windows: Sequence[int]) -> None:
+    """Raises UserError naming the first parameter whose gradient is not finite."""
+    if math.isfinite(norm):
+        return
+    bad = [name for name, p in model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+    where = f", first that of {bad[0]}" if bad else ""
+    raise UserError(_non_finite(f"the gradient's norm is {norm}{where}", step, windows))
+
+
+def _non_finite(what: str, step: int, windows: Sequence[int]) -> str:
+    return (
+        f"At step {step} {what}, on the windows {', '.join(map(str, windows))}. The weights were not changed. "
+        "Try a lower learning_rate, more warmup_steps or precision: fp32, and look at the rows of these windows."
+    )
