@@ -161,13 +161,11 @@ def test_any_json_is_a_row_or_has_a_reason(value):
 
 def outcomes(path: Path) -> list[Row | Malformed | RowError]:
     """What becomes of each record of a file; of none, when the whole file is refused."""
-    found: list[Row | Malformed | RowError] = []
     try:
-        for record in read_records(path):
-            found.append(record if isinstance(record, Malformed) else as_row(record))
+        records = list(read_records(path))
     except UserError:
         return []
-    return found
+    return [record if isinstance(record, Malformed) else as_row(record) for record in records]
 
 
 def as_row(record: Record) -> Row | RowError:

@@ -65,7 +65,8 @@ class LikelihoodSuite(Suite):
         ordered = shuffled(rows)
         with_answer = [row for row in ordered if _answers(row, contenders[0].dialect)]
         items = [Item(row.id, row) for row in with_answer[: self.max_rows]]
-        left_out = {"no answer": len(ordered) - len(with_answer), "over max_rows": len(with_answer) - len(items)}
+        counts = {"no answer": len(ordered) - len(with_answer), "over max_rows": len(with_answer) - len(items)}
+        left_out = {reason: count for reason, count in counts.items() if count}
         if not items:
             wanted = "rows with an answer of the assistant, or a text"
             raise nothing_to_measure(wanted, num_rows=len(ordered), left_out=left_out)

@@ -84,6 +84,9 @@ def save_model(model: "PreTrainedModel", tokenizer_folder: Path, out: Path) -> N
     except SafetensorError as error:
         # safetensors reports a failed write by an exception of its own, which is no OSError.
         raise OSError(str(error)) from error
+    for weights in out.glob("*.safetensors"):
+        # safetensors writes files that their owner alone may read, whatever the umask says.
+        weights.chmod((out / "config.json").stat().st_mode)
     for name in TOKENIZER_FILES:
         if (tokenizer_folder / name).is_file():
             shutil.copyfile(tokenizer_folder / name, out / name)

@@ -224,11 +224,11 @@ class Windows:
         try:
             facts: dict[str, Any] = json.loads((folder / "tokens.json").read_text(encoding="utf-8"))
             arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("ids", "weights", "documents")}
-        except (FileNotFoundError, ValueError) as error:
+            counts = Counts(**facts.pop("counts"))
+        except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{folder} is not a folder of tokens ({error}). Point to the result of a tokenize step."
             ) from None
-        counts = Counts(**facts.pop("counts"))
         shape = (counts.windows, facts["length"])
         if any(array.shape != shape for array in arrays.values()):
             raise UserError(f"{folder} is damaged: its arrays do not have the shape {shape}. Delete it and run again.")

@@ -109,7 +109,7 @@ class _Walk:
     def run(self, hidden_ND: "Tensor", head_VD: "Tensor", *, for_hidden: bool, for_head: bool) -> _Walked:
         import torch
 
-        head = Head.of(head_VD, bf16=self.bf16)
+        head = Head(head_VD, bf16=self.bf16)
         raw_K = torch.zeros(len(self.components), dtype=torch.float64, device=hidden_ND.device)
         hidden_gradient_ND = torch.zeros_like(hidden_ND) if for_hidden else None
         head_gradient_VD = torch.zeros_like(head_VD, dtype=torch.float32) if for_head else None

@@ -18,7 +18,7 @@ class LiveTeacher:
 
     def __init__(self, model: "PreTrainedModel", *, bf16: bool) -> None:
         self.model = model.eval().requires_grad_(False)
-        self._head = Head.of(head_weight(model), bf16=bf16)
+        self._head = Head(head_weight(model), bf16=bf16)
 
     @property
     def vocab_size(self) -> int:

@@ -1,0 +1,128 @@
+"""The stage `curate`: every row goes somewhere, says why when it is dropped, and no group is on two sides."""
+
+import json
+import random
+
+import pytest
+
+from demiurgic.collect.collect import STAGE as COLLECT
+from demiurgic.core.artifacts import Dataset, Manifest
+from demiurgic.core.errors import UserError
+from demiurgic.core.records import Row
+from demiurgic.curate.curate import STAGE
+from demiurgic.run.context import Context
+from demiurgic.run.runner import run_stage
+from tiny_rows import chat, with_meta
+
+SIDES = ("train", "validation", "held_out")
+
+
+def collected(folder, rows):
+    """Rows as a finished step."""
+    folder.mkdir()
+    (folder / "a.jsonl").write_text("".join(json.dumps(row.to_json()) + "\n" for row in rows))
+    source = {"use": "files", "paths": ["a.jsonl"]}
+    return run_stage(COLLECT, {"source": source}, folder / "raw", context=Context(base=folder))
+
+
+def curate(folder, rows, *, name="out", seed=0, **values):
+    data = collected(folder / f"{name}-files", rows)
+    return run_stage(STAGE, {"data": data, **values}, folder / name, seed=seed)
+
+
+def ids(out, part):
+    return [row.id for row in Dataset.open(out / part).rows()]
+
+
+def modules(number, *, rows=3):
+    return [with_meta(f"{m}/{r}", module=f"module_{m}") for m in range(number) for r in range(rows)]
+
+
+def test_every_row_that_comes_in_goes_to_one_part(tmp_path):
+    rows = [*modules(30), chat("Hi", "", id="empty", source="list")]
+    out = curate(tmp_path, rows, split={"by": "module", "held_out": 0.3, "validation": 0.2})
+    found = [id for part in (*SIDES, "dropped") for id in ids(out, part)]
+    assert sorted(found) == sorted(row.id for row in rows)
+
+
+def test_no_group_is_on_two_sides(tmp_path):
+    out = curate(tmp_path, modules(30), split={"by": "module", "held_out": 0.3, "validation": 0.2})
+    sides = [{row.facts["module"] for row in Dataset.open(out / side).rows()} for side in SIDES]
+    assert all(sides)
+    assert sum(map(len, sides)) == len(set.union(*sides)) == 30
+
+
+def test_the_side_of_a_group_depends_on_no_other_group_and_not_on_order(tmp_path):
+    rows = modules(40)
+    split = {"by": "module", "held_out": 0.3}
+    everyone = curate(tmp_path, rows, name="all", split=split)
+    fewer = random.Random(1).sample(rows[:90], 90)
+    some = curate(tmp_path, fewer, name="some", split=split)
+    kept = {row.id for row in fewer}
+    assert {id for id in ids(everyone, "held_out") if id in kept} == set(ids(some, "held_out"))
+
+
+def test_a_dropped_row_carries_its_reason_and_evidence(tmp_path):
+    bad = with_meta("bad", answer=" ", module="module_0")
+    out = curate(tmp_path, [*modules(20), bad], split={"by": "module", "held_out": 0})
+    (row,) = Dataset.open(out / "dropped").rows()
+    assert row.facts == {
+        "module": "module_0",
+        "dropped": {"reason": "schema: empty message", "evidence": "message 2: assistant"},
+    }
+
+
+def test_dropped_rows_are_counted_by_source_and_reason(tmp_path):
+    rows = [*modules(5), chat("Hi", "", id="x", source="forum"), chat("Hi", "", id="y", source="forum")]
+    out = curate(tmp_path, rows, split={"held_out": 0})
+    summary = Manifest.read(out).summary
+    assert summary.facts["dropped"] == {"forum": {"schema: empty message": 2}}
+    assert {name: metric.value for name, metric in summary.metrics.items()} == {
+        "rows_in": 17, "train": 15, "validation": 0, "held_out": 0, "dropped": 2,
+    }  # fmt: skip
+    assert json.loads((out / "accounting.json").read_text()) == summary.to_json()
+
+
+def test_a_duplicate_names_the_row_it_repeats(tmp_path):
+    twin = chat("Is 0/0 here?", "yes", id="twin", source="elsewhere", meta='{"module": "other"}')
+    out = curate(tmp_path, [*modules(20), twin], split={"by": "module", "held_out": 0})
+    (row,) = Dataset.open(out / "dropped").rows()
+    assert (row.id, row.facts["dropped"]["evidence"]) == ("twin", "0/0")
+
+
+def test_a_duplicate_in_another_group_never_stands_on_two_sides(tmp_path):
+    copies = [chat("Hi", f"Hello {n % 10}", id=str(n), meta=json.dumps({"module": f"m{n}"})) for n in range(100)]
+    out = curate(tmp_path, copies, split={"by": "module", "held_out": 0.5})
+    answers = [row.answer() for side in SIDES for row in Dataset.open(out / side).rows()]
+    assert sorted(answers) == sorted(f"Hello {number}" for number in range(10))
+
+
+def test_duplicates_can_stay_and_are_then_on_one_side_when_rows_are_split_singly(tmp_path):
+    copies = [chat("Hi", f"Hello {number % 10}", id=str(number)) for number in range(100)]
+    out = curate(tmp_path, copies, deduplicate="none", split={"held_out": 0.5})
+    train, held_out = ({row.answer() for row in Dataset.open(out / side).rows()} for side in ("train", "held_out"))
+    assert len(ids(out, "train")) + len(ids(out, "held_out")) == 100
+    assert not train & held_out
+
+
+def test_a_filter_runs_before_duplicates_are_sought(tmp_path):
+    rows = [chat("Hi", "one", id="a"), chat("Hi", "one", id="b"), chat("Hi", "one two", id="c")]
+    out = curate(tmp_path, rows, filters=[{"use": "min_words", "words": 2}], split={"held_out": 0})
+    reasons = [row.facts["dropped"]["reason"] for row in Dataset.open(out / "dropped").rows()]
+    assert reasons == ["min_words: too few words"] * 2
+
+
+def test_another_seed_holds_out_other_groups(tmp_path):
+    split = {"by": "module", "held_out": 0.5}
+    first, second = (curate(tmp_path, modules(30), name=f"seed{seed}", seed=seed, split=split) for seed in (1, 2))
+    assert ids(first, "held_out") != ids(second, "held_out")
+
+
+def test_a_split_without_held_out_rows_says_how_many_groups_there_were(tmp_path):
+    with pytest.raises(UserError, match="No row is left for held_out: of 3 rows 0 were dropped.*1 groups by module"):
+        curate(tmp_path, modules(1), seed=1, split={"by": "module", "held_out": 0.01})
+
+
+def test_filters_that_leave_nothing_say_what_dropped_most(tmp_path):
+    with pytest.raises(UserError, match=r"train.*2 were dropped \(most for length: too short\)"):
+        curate(tmp_path, [Row("a", text="a"), Row("b", text="b")], filters=[{"use": "length", "min_characters": 2}])
