@@ -45,11 +45,18 @@ EXPLAIN_ROW = Row(
 )
 
 
-def model_step(folder: Path, *, knows: Sequence[Row] = (), context: int = 256, seed: int = 0) -> Path:
-    """A finished step with the one part `model`; returns the step's folder. It has learnt the rows it `knows`."""
+def model_step(
+    folder: Path, *, knows: Sequence[Row] = (), context: int = 256, seed: int = 0, gpt2: bool = False
+) -> Path:
+    """A finished step with the one part `model`; returns the step's folder.
+
+    It has learnt the rows it `knows`; with `gpt2` its tokenizer cuts text in another way.
+    """
 
     def run(config: StageConfig, out: Path, _context: Context) -> Summary:
         tiny_model(out / "model", context=context, seed=seed)
+        if gpt2:
+            split_like_gpt2(out / "model")
         if knows:
             learn_by_heart(out / "model", knows)
         return Summary()
@@ -83,3 +90,15 @@ def learn_by_heart(folder: Path, rows: Sequence[Row]) -> None:
     save_model(model.eval(), folder, folder.with_name("learnt"))
     for file in folder.with_name("learnt").iterdir():
         file.replace(folder / file.name)
+
+
+def split_like_gpt2(folder: Path) -> None:
+    """Give the tokenizer of a folder GPT-2's way of cutting text, and one token of a line break and blanks."""
+    path = folder / "tokenizer.json"
+    words = json.loads(path.read_text(encoding="utf-8"))
+    words["pre_tokenizer"] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": True}
+    vocab, merges = words["model"]["vocab"], words["model"]["merges"]
+    last = next(token for token, number in vocab.items() if number == len(vocab) - 1)
+    merges[:] = [["Ċ", "Ġ"], *(merge for merge in merges if "".join(merge) != last)]
+    vocab["ĊĠ"] = vocab.pop(last)
+    path.write_text(json.dumps(words), encoding="utf-8")

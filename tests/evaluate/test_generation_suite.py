@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from demiurgic.evaluate.suite import SUITES, Contender, Item
 from demiurgic.models.generate import Completion
 from demiurgic.models.load import load_model
 from demiurgic.models.tokenizer import encode_row
-from tiny_code import CODE_ROWS, EXPLAIN_ROW, code_row, learn_by_heart
+from tiny_code import CODE_ROWS, EXPLAIN_ROW, code_row, learn_by_heart, split_like_gpt2
 from tiny_models import tiny_model
 
 
@@ -88,18 +87,6 @@ def test_a_tokenizer_that_joins_line_breaks_and_indentation_is_asked_fairly(tmp_
     assert set(scores(lines, contender).values()) == {1.0}
 
 
-def split_like_gpt2(folder: Path) -> None:
-    """Give the tokenizer of a folder GPT-2's way of cutting text, and one token of a line break and blanks."""
-    path = folder / "tokenizer.json"
-    words = json.loads(path.read_text(encoding="utf-8"))
-    words["pre_tokenizer"] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": True}
-    vocab, merges = words["model"]["vocab"], words["model"]["merges"]
-    last = next(token for token, number in vocab.items() if number == len(vocab) - 1)
-    merges[:] = [["Ċ", "Ġ"], *(merge for merge in merges if "".join(merge) != last)]
-    vocab["ĊĠ"] = vocab.pop(last)
-    path.write_text(json.dumps(words), encoding="utf-8")
-
-
 def test_a_line_may_end_in_a_token_that_holds_more_than_the_line_break(knowing: Contender):
     texts = [knowing.tokenizer.decode([number]) for number in line_ends(knowing.tokenizer)]
     assert texts
@@ -118,6 +105,16 @@ def test_only_items_that_fit_every_contender_are_asked(knowing: Contender):
     chosen = lines.choose(CODE_ROWS, [knowing, narrow])
     assert {item.id for item in chosen.items} == {id for id, length in lengths.items() if length + 40 <= narrow.context}
     assert chosen.left_out == {"longer than a model's context": len(CODE_ROWS) - len(chosen.items)}
+
+
+def test_nothing_longer_than_the_training_windows_is_asked(knowing: Contender):
+    lengths = {
+        item.id: len(prompt_of(item, knowing).ids) for item in suite("next_line").choose(CODE_ROWS, [knowing]).items
+    }
+    limit = sorted(lengths.values())[2] + 40
+    chosen = suite("next_line", length=limit).choose(CODE_ROWS, [knowing])
+    assert {item.id for item in chosen.items} == {id for id, length in lengths.items() if length + 40 <= limit}
+    assert chosen.left_out == {"longer than `length`": len(CODE_ROWS) - len(chosen.items)}
 
 
 def test_a_gold_answer_longer_than_the_limit_is_not_asked_for(knowing: Contender):

@@ -20,13 +20,18 @@ from demiurgic.run.stage import Stage, StageConfig
 
 
 def _known_shape(value: Any) -> Any:
-    """A name from the table, or the dimensions written out; one clear reason where it is neither."""
-    if isinstance(value, str) and value not in SHAPES:
-        raise PydanticCustomError("shape", "{reason}", {"reason": unknown("shape", value, SHAPES)})
+    """The dimensions, of a name in the table or written out; one clear reason where it is neither.
+
+    The dimensions enter the key, not the name: a shape that changes in the table makes another model.
+    """
+    if isinstance(value, str):
+        if value not in SHAPES:
+            raise PydanticCustomError("shape", "{reason}", {"reason": unknown("shape", value, SHAPES)})
+        return _dimensions(SHAPES[value])
     if not isinstance(value, Mapping):
         return value
     try:
-        return Shape.model_validate(value)
+        return _dimensions(Shape.model_validate(value))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -35,7 +40,11 @@ def _known_shape(value: Any) -> Any:
         ) from None
 
 
-ShapeOrName = Annotated[str | Shape, BeforeValidator(_known_shape)]
+def _dimensions(shape: Shape) -> Shape:
+    return shape.model_copy(update={"description": ""})
+
+
+ShapeOrName = Annotated[Shape, BeforeValidator(_known_shape)]
 
 
 class CreateConfig(StageConfig):
@@ -48,7 +57,7 @@ class CreateConfig(StageConfig):
 
 def run(config: CreateConfig, out: Path, context: Context) -> Summary:
     """Build a LLaMA-style model of a shape, with random weights and the tokenizer beside them."""
-    shape = config.shape if isinstance(config.shape, Shape) else SHAPES[config.shape]
+    shape = config.shape
     tokenizer = load_tokenizer(config.tokenizer.path)
     model = build_model(shape, tokenizer, seed=context.random.number("weights"), context=config.context)
     save_model(model, config.tokenizer.path, out / "model")
@@ -58,7 +67,7 @@ def run(config: CreateConfig, out: Path, context: Context) -> Summary:
     return Summary(
         {"parameters": Metric.exact(counts.total), **by_part},
         {
-            "shape": config.shape if isinstance(config.shape, str) else "own",
+            "shape": next((name for name, known in SHAPES.items() if _dimensions(known) == shape), "own"),
             "dimensions": shape.model_dump(mode="json", exclude={"description", "vocab"}),
             "vocab_size": len(tokenizer),
             "context": config.context or shape.context,

@@ -24,6 +24,7 @@ from demiurgic.evaluate.suite import SUITES, Chosen, Contender, Suite
 from demiurgic.models.load import load_model
 from demiurgic.run.context import Context
 from demiurgic.run.stage import Stage, StageConfig
+from demiurgic.stats.bootstrap import refuse_one_cluster
 from demiurgic.stats.paired import Better
 
 SuiteChoice = Annotated[Choice, SUITES]
@@ -87,6 +88,7 @@ def run(config: EvaluateConfig, out: Path, context: Context) -> Summary:
         suite: Suite = choice()
         chosen = suite.choose(rows, contenders)
         clusters = [cluster_of(item.row, by=config.cluster_by) for item in chosen.items]
+        refuse_one_cluster(clusters)
         parts.append(_Part(choice, suite, chosen, clusters))
     scored: list[Scored] = []
     seconds: dict[str, JSON] = {}

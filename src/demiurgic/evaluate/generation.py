@@ -54,6 +54,8 @@ class GenerationSuite(Suite):
     max_new_tokens: int
     max_gold_tokens: int
     """Longer gold answers are not asked for: in tokens of each contender's tokenizer."""
+    length: int
+    """Prompt and new tokens together, at most: no longer than the windows a model was trained on."""
     max_rows: int | None
 
     def choose(self, rows: Iterable[Row], contenders: Sequence[Contender]) -> Chosen:
@@ -67,10 +69,7 @@ class GenerationSuite(Suite):
                 left_out["over max_rows"] = len(ordered) - position
                 break
             item = self.question(row)
-            reasons = (
-                ["does not fit"] if item is None else filter(None, (self._misfit(item, c) for c in alike.values()))
-            )
-            reason = next(iter(reasons), None)
+            reason = "does not fit" if item is None else self._misfit(item, alike.values())
             if item is None or reason is not None:
                 left_out[str(reason)] += 1
             else:
@@ -103,11 +102,15 @@ class GenerationSuite(Suite):
                 score = self.score(item, answer)
                 yield Result(item, score, 1.0, _evidence(item, answer, contender, score=score))
 
-    def _misfit(self, item: Item, contender: Contender) -> str | None:
-        if len(_ids(item.gold, contender.tokenizer)) > self.max_gold_tokens:
-            return "gold answer too long"
-        if len(prompt_of(item, contender).ids) + self.max_new_tokens > contender.context:
-            return "longer than a model's context"
+    def _misfit(self, item: Item, contenders: Iterable[Contender]) -> str | None:
+        for contender in contenders:
+            if len(_ids(item.gold, contender.tokenizer)) > self.max_gold_tokens:
+                return "gold answer too long"
+            needed = len(prompt_of(item, contender).ids) + self.max_new_tokens
+            if needed > self.length:
+                return "longer than `length`"
+            if needed > contender.context:
+                return "longer than a model's context"
         return None
 
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 SUITES = Registry("suites", package="demiurgic.evaluate.suites")
 
+Length = Annotated[int, Field(ge=8)]
+"""In tokens: what a model reads at once. The length of the windows it was trained on, or less."""
+
 MaxRows = Annotated[int, Field(ge=1)] | None
 """How many items at most; which ones depends on the row ids alone. None: all."""
 

@@ -80,7 +80,7 @@ def share(measured: Measured, *, seed: int, resamples: int = RESAMPLES) -> Metri
     """
     if measured.value not in (0.0, 1.0):
         return ratio(measured, seed=seed, resamples=resamples)
-    wanted_clusters(measured)
+    refuse_one_cluster(measured.clusters)
     same = intervals.share(int(measured.value) * measured.num_clusters, measured.num_clusters)
     return Metric(measured.value, same.low, same.high, len(measured.items))
 
@@ -93,7 +93,7 @@ def resampled_totals(columns: Sequence[Measured], *, seed: int, resamples: int =
     """
     import numpy as np
 
-    wanted_clusters(columns[0])
+    refuse_one_cluster(columns[0].clusters)
     if any(measured.cluster_names != columns[0].cluster_names for measured in columns):
         raise ValueError("measurements on different clusters cannot share draws")
     sums_CK = np.concatenate([_sums(measured) for measured in columns], axis=1)
@@ -133,11 +133,12 @@ def standard_error(values_R: "Floats", *, num_clusters: int) -> float:
     return float(values_R.std()) * float((num_clusters / (num_clusters - 1)) ** 0.5)
 
 
-def wanted_clusters(measured: Measured) -> None:
-    """Raises UserError for fewer than 2 clusters."""
-    if measured.num_clusters < 2:
+def refuse_one_cluster(clusters: Sequence[str]) -> None:
+    """Raises UserError unless items lie in at least 2 clusters; `clusters` names that of each."""
+    num_clusters = len(set(clusters))
+    if num_clusters < 2:
         raise UserError(
-            f"An interval wants at least 2 clusters, found {measured.num_clusters} over {len(measured.items)} items. "
+            f"An interval wants at least 2 clusters, found {num_clusters} over {len(clusters)} items. "
             "Measure on more data, or cluster by something finer."
         )
 

@@ -7,11 +7,13 @@ from pydantic import Field
 from demiurgic.core.records import Row
 from demiurgic.core.seeds import share_of
 from demiurgic.evaluate.generation import Answer, GenerationSuite
-from demiurgic.evaluate.suite import SUITES, Item, MaxRows, asked
+from demiurgic.evaluate.suite import SUITES, Item, Length, MaxRows, asked
 
 
 @SUITES.register("next_line", metric="exact_next_line", better="higher", unit="share")
-def next_line(*, max_rows: MaxRows = None, max_new_tokens: Annotated[int, Field(ge=2)] = 40) -> GenerationSuite:
+def next_line(
+    *, length: Length = 256, max_rows: MaxRows = None, max_new_tokens: Annotated[int, Field(ge=2)] = 40
+) -> GenerationSuite:
     """Share of next lines of code written exactly as they stand in the source, indentation included."""
     return GenerationSuite(
         question=question,
@@ -20,6 +22,7 @@ def next_line(*, max_rows: MaxRows = None, max_new_tokens: Annotated[int, Field(
         stop="line",
         max_new_tokens=max_new_tokens,
         max_gold_tokens=max_new_tokens - 1,
+        length=length,
         max_rows=max_rows,
     )
 

@@ -6,13 +6,14 @@ from pydantic import Field
 
 from demiurgic.core.records import Row
 from demiurgic.evaluate.generation import Answer, GenerationSuite
-from demiurgic.evaluate.suite import SUITES, Item, MaxRows, asked
+from demiurgic.evaluate.suite import SUITES, Item, Length, MaxRows, asked
 from demiurgic.verify.python_syntax import parses
 
 
 @SUITES.register("python_completion", metric="parses", better="higher", unit="share")
 def python_completion(
     *,
+    length: Length = 256,
     max_rows: MaxRows = None,
     max_gold_tokens: Annotated[int, Field(ge=1)] = 64,
     max_new_tokens: Annotated[int, Field(ge=1)] = 96,
@@ -25,6 +26,7 @@ def python_completion(
         stop="turn",
         max_new_tokens=max_new_tokens,
         max_gold_tokens=max_gold_tokens,
+        length=length,
         max_rows=max_rows,
     )
 

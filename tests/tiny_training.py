@@ -1,0 +1,132 @@
+"""What training needs, tiny and real: logits, token windows, models, and artifacts around them."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tiny_models import LINES, tiny_model
+from torch import Tensor
+
+from demiurgic.core.artifacts import Manifest, stamp_part
+from demiurgic.core.console import Console
+from demiurgic.core.metric import Metric, Summary
+from demiurgic.core.records import Row
+from demiurgic.models.tokenizer import dialect_of, encode_row, load_tokenizer, tokenizer_digest
+from demiurgic.models.windows import pack, write_windows
+from demiurgic.run.context import Context
+from demiurgic.run.runner import run_stage
+from demiurgic.train.chunk import Chunk, Prediction, TokenLoss, Workspace, weighted_gradient
+from demiurgic.train.head_loss import Component, components_of
+from demiurgic.train.losses import LOSSES
+from demiurgic.train.train import STAGE
+
+LENGTH = 16
+
+
+def components(*losses: str | Mapping[str, Any]) -> tuple[Component, ...]:
+    """The components of a recipe's `losses`."""
+    return components_of([LOSSES.choose(loss) for loss in losses])
+
+
+def chunk_of(student_NV: Tensor, labels_N: Tensor, teacher_NV: Tensor | None = None) -> Chunk:
+    """A chunk with these logits; they are copied."""
+    workspace = Workspace()
+    num_tokens, vocab_size = student_NV.shape
+    device = student_NV.device
+    workspace.next_chunk(num_tokens=num_tokens, vocab_size=vocab_size, capacity=num_tokens, device=device)
+    student = Prediction(student_NV.float().clone(), workspace)
+    teacher = Prediction(teacher_NV.float().clone(), workspace) if teacher_NV is not None else None
+    return Chunk(student, labels_N, workspace, teacher)
+
+
+def evaluated(loss: Any, student_NV: Tensor, labels_N: Tensor, teacher_NV: Tensor) -> tuple[Tensor, Tensor]:
+    """The value [N] of one loss, and its gradient [N,V] with respect to the student's logits."""
+    found: TokenLoss = loss(chunk_of(student_NV, labels_N, teacher_NV))
+    return found.value_N, weighted_gradient([(found, 1.0)], labels_N)
+
+
+class FixedTeacher:
+    """A teacher signal whose logits for N tokens are given."""
+
+    def __init__(self, logits_NV: Tensor) -> None:
+        self.logits_NV = logits_NV
+
+    def chunk(self, tokens: slice, workspace: Workspace) -> Prediction:
+        return Prediction(workspace.lend().copy_(self.logits_NV[tokens]), workspace)
+
+
+def artifact(part: Path, *, kind: str, metrics: Mapping[str, float] | None = None) -> Path:
+    """Turn a folder into the one part of a finished step, by the manifest beside it; returns the folder."""
+    summary = Summary({name: Metric.exact(value) for name, value in (metrics or {}).items()})
+    manifest = Manifest(
+        step=part.parent.name,
+        stage="tests",
+        version=1,
+        key=part.parent.name,
+        config={},
+        seed=None,
+        inputs={},
+        parts={part.name: stamp_part(part, kind=kind)},
+        summary=summary,
+        lineage={},
+        made="2026-01-01T00:00:00Z",
+    )
+    manifest.write(part.parent)
+    return part
+
+
+def tiny_start(folder: Path, **shape: Any) -> Path:
+    """A model with random weights as an artifact; returns the part's folder."""
+    return artifact(tiny_model(folder / "model", **shape), kind="model")
+
+
+def tiny_tokens(folder: Path, model: Path, *, rows: Iterable[Row] | None = None, length: int = LENGTH) -> Path:
+    """Windows over rows of code, in the model's tokens, as an artifact; returns the part's folder."""
+    tokenizer = load_tokenizer(model)
+    dialect = dialect_of(tokenizer)
+    rows = list(rows or (Row(id=f"line:{number}", text=line) for number, line in enumerate(LINES)))
+    packed = pack([encode_row(row, tokenizer, dialect=dialect) for row in rows], length=length, packing="fit")
+    write_windows(
+        folder / "tokens",
+        packed,
+        row_ids=[row.id for row in rows],
+        vocab_size=len(tokenizer),
+        tokenizer_digest=tokenizer_digest(model),
+        dialect=dialect.name,
+    )
+    return artifact(folder / "tokens", kind="tokens")
+
+
+def quiet(**more: Any) -> Context:
+    """A context without a word on the screen, on the CPU."""
+    return Context(console=Console(quiet=True), device="cpu", **more)
+
+
+def train(folder: Path, out: str = "student", *, context: Context | None = None, **values: Any) -> Path:
+    """Run the stage on the model and tokens of `folder`, for two steps unless told otherwise; returns the step."""
+    lengths = {"steps", "epochs", "match_seconds"}
+    given = {"model": folder / "start" / "model", "data": folder / "rows" / "tokens", "batch": 2, "precision": "fp32"}
+    given |= {} if lengths & set(values) else {"steps": 2}
+    return run_stage(STAGE, {**given, **values}, folder / out, seed=3, context=context or quiet())
+
+
+DISTIL_STEPS = 24
+
+
+def distil(folder: Path, out: Path, context: Context | None = None) -> Path:
+    """Train on two losses with a teacher, accumulation and held-out windows, as a recipe would; returns the step."""
+    values = {"steps": DISTIL_STEPS, "batch": 3, "micro_batch": 2, "evaluate_every": 7, "learning_rate": 2e-2}
+    losses = [{"use": "forward_kl", "weight": 0.9}, {"use": "cross_entropy", "weight": 0.1}]
+    tokens = folder / "rows" / "tokens"
+    return train(folder, str(out), teacher=folder / "teacher", losses=losses, held_out=tokens, context=context, **values)
+
+
+def log_of(step: Path) -> list[dict[str, Any]]:
+    """The lines of a training log."""
+    return [json.loads(line) for line in (step / "log.jsonl").read_text().splitlines()]
+
+
+def same_weights(left: Path, right: Path) -> bool:
+    """Whether two model folders hold the same weights, bit by bit."""
+    return (left / "model.safetensors").read_bytes() == (right / "model.safetensors").read_bytes()

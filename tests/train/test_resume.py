@@ -1,0 +1,177 @@
+"""A training that is stopped and goes on gives what one gives that was never stopped, bit by bit."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_training import DISTIL_STEPS, artifact, distil, log_of, same_weights, tiny_start, tiny_tokens
+
+from demiurgic.core.artifacts import Manifest
+from demiurgic.core.console import Console
+from demiurgic.core.console import Progress as Bar
+from demiurgic.run.context import Context
+from demiurgic.train.checkpoint import Checkpoints
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Start weights with dropout (so that random streams matter), a teacher, windows, and the result to agree with."""
+    folder = tmp_path_factory.mktemp("resume")
+    start = tiny_start(folder / "start")
+    config = json.loads((start / "config.json").read_text())
+    (start / "config.json").write_text(json.dumps({**config, "attention_dropout": 0.2}))
+    artifact(start, kind="model")
+    tiny_tokens(folder / "rows", start)
+    tiny_start(folder / "teacher", seed=1)
+    distil(folder, folder / "whole")
+    return folder
+
+
+class StepHook(Console):
+    """Calls a function after each training step, with the number of the step in this process."""
+
+    def __init__(self, call: Callable[[int], None]) -> None:
+        super().__init__(quiet=True)
+        self._call = call
+        self._step = 0
+
+    @contextmanager
+    def progress(self, what: str, total: float | None = None, *, done: float = 0) -> Iterator[Bar]:
+        with super().progress(what, total, done=done) as bar:
+            yield _Hooked(bar, self._after_step)
+
+    def _after_step(self) -> None:
+        self._step += 1
+        self._call(self._step)
+
+
+class _Hooked:
+    def __init__(self, bar: Bar, call: Callable[[], None]) -> None:
+        self._bar = bar
+        self._call = call
+
+    def advance(self, amount: float = 1) -> None:
+        self._bar.advance(amount)
+
+    def show(self, text: str) -> None:
+        self._call()
+
+
+def interrupted(after: int, *, checkpoint_seconds: float = 1e9) -> Context:
+    """A context in which Ctrl-C is pressed after some steps."""
+
+    def press(step: int) -> None:
+        if step == after:
+            signal.raise_signal(signal.SIGINT)
+
+    return Context(console=StepHook(press), device="cpu", checkpoint_seconds=checkpoint_seconds)
+
+
+class PowerCut(Exception):
+    """Ends a run in the middle, with no chance to save anything."""
+
+
+def cut(after: int, *, checkpoint_seconds: float) -> Context:
+    def fail(step: int) -> None:
+        if step == after:
+            raise PowerCut
+
+    return Context(console=StepHook(fail), device="cpu", checkpoint_seconds=checkpoint_seconds)
+
+
+def timeless(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def assert_same(found: Path, folder: Path) -> None:
+    assert same_weights(found / "model", folder / "whole" / "model")
+    assert timeless(log_of(found)) == timeless(log_of(folder / "whole"))
+    summaries = [Manifest.read(step).summary for step in (found, folder / "whole")]
+    for name in ("held_out_loss", "best_step", "steps", "tokens"):
+        assert summaries[0].metrics[name] == summaries[1].metrics[name]
+
+
+def checkpoint_of(out: Path) -> Checkpoints:
+    (partial,) = out.parent.glob(f"{out.name}-*.partial")
+    return Checkpoints(partial / "checkpoint")
+
+
+def test_the_same_training_twice_gives_the_same_weights(folder: Path, tmp_path: Path):
+    assert_same(distil(folder, tmp_path / "again"), folder)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_after_ctrl_c_at_random_steps_the_result_is_the_same(folder: Path, tmp_path: Path, seed: int):
+    dice = random.Random(seed)
+    done = 0
+    for _ in range(2):
+        after = dice.randint(1, DISTIL_STEPS - done - 3)
+        with pytest.raises(KeyboardInterrupt):
+            distil(folder, tmp_path / "s", interrupted(after))
+        done += after
+        checkpoint = checkpoint_of(tmp_path / "s").newest()
+        assert checkpoint is not None
+        assert checkpoint.progress.step == done
+    assert_same(distil(folder, tmp_path / "s"), folder)
+
+
+@pytest.mark.parametrize("after", [7, DISTIL_STEPS])
+def test_ctrl_c_where_an_evaluation_is_due_changes_nothing(folder: Path, tmp_path: Path, after: int):
+    with pytest.raises(KeyboardInterrupt):
+        distil(folder, tmp_path / "s", interrupted(after))
+    assert_same(distil(folder, tmp_path / "s"), folder)
+
+
+@pytest.mark.parametrize("after", [1, 8, 15, DISTIL_STEPS])
+def test_what_came_after_the_last_checkpoint_is_done_again(folder: Path, tmp_path: Path, after: int):
+    with pytest.raises(PowerCut):
+        distil(folder, tmp_path / "s", cut(after, checkpoint_seconds=0))
+    with pytest.raises(PowerCut):
+        distil(folder, tmp_path / "s", cut(2 if after < DISTIL_STEPS else 1, checkpoint_seconds=1e9))
+    assert_same(distil(folder, tmp_path / "s"), folder)
+
+
+def test_an_interruption_after_the_training_does_not_repeat_it(folder: Path, tmp_path: Path):
+    whole = distil(folder, tmp_path / "s")
+    key = Manifest.read(whole).key
+    (whole / "manifest.json").unlink()
+    partial = whole.rename(tmp_path / f"s-{key}.partial")
+    assert not (partial / "checkpoint").exists()
+    assert_same(distil(folder, tmp_path / "s", cut(1, checkpoint_seconds=0)), folder)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from tiny_training import distil, quiet
+distil(Path({folder!r}), Path({out!r}), quiet(checkpoint_seconds=0))
+"""
+
+
+def test_kill_9_at_random_moments_changes_nothing(folder: Path, tmp_path: Path):
+    out = tmp_path / "s"
+    script = KILLED.format(tests=str(Path(__file__).parents[1]), folder=str(folder), out=str(out))
+    dice = random.Random()
+    lines_before_kill = 0
+    for _ in range(2):
+        lines_before_kill += dice.randint(1, 7)
+        child = subprocess.Popen([sys.executable, "-c", script])
+        while child.poll() is None and num_lines(tmp_path) < lines_before_kill:
+            time.sleep(0.002)
+        time.sleep(dice.random() * 0.03)
+        child.kill()
+        child.wait()
+    # a fast machine may have finished before the second kill
+    assert_same(out if out.exists() else distil(folder, out), folder)
+
+
+def num_lines(folder: Path) -> int:
+    return sum(log.read_bytes().count(b"\n") for log in folder.glob("s-*.partial/log.jsonl"))

@@ -1,0 +1,66 @@
+"""Two processes that share a batch agree with one that has it all."""
+
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import tiny_model
+from tiny_training import components
+
+from demiurgic.models.load import load_model
+from demiurgic.models.windows import Batch
+from demiurgic.train.accelerator import accelerator_on
+from demiurgic.train.objective import objective
+from demiurgic.train.optimizer import Gradient, accumulate
+
+WORKER = """
+import pickle, sys
+from pathlib import Path
+sys.path[:0] = [{tests!r}, {here!r}]
+from test_two_processes import gradient_of_a_batch
+result = gradient_of_a_batch(Path({model!r}))
+import torch.distributed
+assert torch.distributed.get_world_size() == 2
+Path({out!r}).with_suffix(f".{{torch.distributed.get_rank()}}").write_bytes(pickle.dumps(result))
+torch.distributed.destroy_process_group()
+"""
+
+
+def gradient_of_a_batch(folder: Path) -> tuple[Gradient, dict[str, Any]]:
+    """What one optimizer step finds on six windows with unequal numbers of supervised tokens."""
+    model = load_model(folder, device="cpu")
+    random = np.random.default_rng(0)
+    weights_BT = (random.random((6, 10)) < np.linspace(0.1, 0.9, 6)[:, None]).astype(np.float32)
+    weights_BT[:, 0] = 0
+    batch = Batch(random.integers(0, 290, (6, 10)), weights_BT, np.ones((6, 10), np.int64))
+    accelerator = accelerator_on(torch.device("cpu"), "fp32")
+    module = accelerator.prepare(objective(model, components("cross_entropy")))
+    found = accumulate(module, batch, accelerator=accelerator, micro_batch=2)
+    return found, {name: parameter.grad.numpy() for name, parameter in model.named_parameters()}
+
+
+def test_two_processes_find_the_gradient_and_the_losses_of_one(tmp_path: Path):
+    model, out = tiny_model(tmp_path / "model", layers=1), tmp_path / "result"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    here = Path(__file__).parent
+    script = WORKER.format(tests=str(here.parent), here=str(here), model=str(model), out=str(out))
+    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"} for rank in range(2)]
+    children = [subprocess.Popen([sys.executable, "-c", script], env={**os.environ, **shared, **rank}) for rank in ranks]
+    assert [child.wait() for child in children] == [0, 0]
+    alone, wanted = gradient_of_a_batch(model)
+    for rank in range(2):
+        found, gradients = pickle.loads(out.with_suffix(f".{rank}").read_bytes())
+        assert found.total == pytest.approx(alone.total, rel=1e-6)
+        assert found.tokens == alone.tokens
+        for name, gradient in wanted.items():
+            np.testing.assert_allclose(gradients[name], gradient, rtol=1e-4, atol=1e-6, err_msg=name)
