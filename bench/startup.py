@@ -53,9 +53,7 @@ def refuse_unfinished(store: str) -> None:
     )
     waiting = [step["step"] for step in json.loads(plan.stdout)["steps"] if step["action"] != "reuse"]
     if waiting:
-        sys.exit(
-            f"{store} has no finished run of stdlib ({', '.join(waiting)} would run). Run it first: demiurgic run --store {store}"
-        )
+        sys.exit(f"{store} lacks {', '.join(waiting)}. Run it first: demiurgic run --store {store}")
 
 
 def seconds(command: list[str]) -> float:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tiny_models import LINES, tiny_model
 from torch import Tensor
 
 from demiurgic.core.artifacts import Manifest, stamp_part
@@ -20,6 +19,7 @@ from demiurgic.train.chunk import Chunk, Prediction, TokenLoss, Workspace, weigh
 from demiurgic.train.head_loss import Component, components_of
 from demiurgic.train.losses import LOSSES
 from demiurgic.train.train import STAGE
+from tiny_models import LINES, tiny_model
 
 LENGTH = 16
 
@@ -119,7 +119,9 @@ def distil(folder: Path, out: Path, context: Context | None = None) -> Path:
     values = {"steps": DISTIL_STEPS, "batch": 3, "micro_batch": 2, "evaluate_every": 7, "learning_rate": 2e-2}
     losses = [{"use": "forward_kl", "weight": 0.9}, {"use": "cross_entropy", "weight": 0.1}]
     tokens = folder / "rows" / "tokens"
-    return train(folder, str(out), teacher=folder / "teacher", losses=losses, held_out=tokens, context=context, **values)
+    return train(
+        folder, str(out), teacher=folder / "teacher", losses=losses, held_out=tokens, context=context, **values
+    )
 
 
 def log_of(step: Path) -> list[dict[str, Any]]:

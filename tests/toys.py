@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+from pydantic import Field
+
 from demiurgic.core.artifacts import Dataset, Scores
 from demiurgic.core.console import Console
 from demiurgic.core.errors import UserError
@@ -68,7 +70,7 @@ def halve(config: HalveConfig, out: Path, context: Context) -> Summary:
 
 class TotalConfig(StageConfig):
     data: Many[Dataset]
-    weights: dict[str, float] = {}
+    weights: dict[str, float] = Field(default={})
     threshold: float = 1e-3
 
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_training import evaluated
 
 from demiurgic.core.registry import Choice
 from demiurgic.train.losses import LOSSES, needs_teacher
+from tiny_training import evaluated
 
 N, V = 6, 11
 
@@ -92,7 +92,7 @@ GOLDEN = {
     ("cross_entropy", 1): [3.34235, 4.315394, 1.664098],
     ("forward_kl", 1): [0.21914, 2.096857, 1.176431],
 }
-"""Two values and the norm of the gradient of each version of each loss, by autograd in fp64. A change is a new version."""
+"""Two values and the gradient's norm of each version of each loss, by autograd in fp64; a change is a new version."""
 
 
 @pytest.mark.parametrize("name", LOSSES.entries())

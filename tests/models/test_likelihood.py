@@ -42,3 +42,12 @@ def test_the_head_stays_in_fp32_under_autocast(model):
     assert found.dtype == torch.float32
     # A head product in bf16 would be off by several percent of a nat; the body's bf16 alone is far below that.
     torch.testing.assert_close(found, exact, atol=5e-3, rtol=0)
+
+
+def test_only_wanted_tokens_are_asked_for(model):
+    ids_BT = torch.randint(0, model.config.vocab_size, (2, 12))
+    documents_BT = torch.ones(2, 12, dtype=torch.long)
+    wanted_BT = torch.rand(2, 12) < 0.4
+    all_BT = token_nats(model, ids_BT, documents_BT=documents_BT)
+    some_BT = token_nats(model, ids_BT, documents_BT=documents_BT, wanted_BT=wanted_BT)
+    assert torch.allclose(some_BT, all_BT * wanted_BT, atol=1e-5)

@@ -6,7 +6,8 @@ from demiurgic.train.budget import steps_of_epochs, steps_within
 
 
 @pytest.mark.parametrize(
-    ("epochs", "num_windows", "batch", "steps"), [(1, 10, 4, 3), (2, 10, 4, 5), (0.5, 8, 4, 1), (0.1, 30, 1, 3), (0.01, 10, 4, 1)]
+    ("epochs", "num_windows", "batch", "steps"),
+    [(1, 10, 4, 3), (2, 10, 4, 5), (0.5, 8, 4, 1), (0.1, 30, 1, 3), (0.01, 10, 4, 1)],
 )
 def test_epochs_are_rounded_up_to_whole_steps(epochs: float, num_windows: int, batch: int, steps: int):
     assert steps_of_epochs(epochs, num_windows=num_windows, batch=batch) == steps

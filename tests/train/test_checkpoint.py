@@ -13,7 +13,9 @@ from demiurgic.train.checkpoint import Checkpoint, Checkpoints, Progress, random
 
 def checkpoint(step: int, *, best_step: int = 0) -> Checkpoint:
     weights = {"weight": torch.full((3,), float(step))}
-    return Checkpoint(Progress(step=step, best_step=best_step), weights, {"state": {}, "param_groups": []}, random_state())
+    return Checkpoint(
+        Progress(step=step, best_step=best_step), weights, {"state": {}, "param_groups": []}, random_state()
+    )
 
 
 def names(folder: Path) -> list[str]:

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from tiny_training import FixedTeacher, components
 from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax
 
 from demiurgic.train.chunk import Workspace
 from demiurgic.train.head_loss import Losses, Supervised, head_losses
+from tiny_training import FixedTeacher, components
 
 N, D, V = 40, 12, 31
 
@@ -40,7 +40,7 @@ class Example:
         self.weights_N = torch.rand(N, generator=random) / N
         self.teacher_NV = 3 * torch.randn(N, V, generator=random)
 
-    def losses(self, *chosen: str | dict[str, object], buffer_bytes: int = 4 << 20, bf16: bool = False) -> Losses:
+    def losses(self, *chosen: str | dict[str, object], buffer_bytes: int = 8 << 20, bf16: bool = False) -> Losses:
         tokens = Supervised(self.labels_N, self.weights_N, FixedTeacher(self.teacher_NV))
         return head_losses(
             self.hidden_ND,
@@ -74,7 +74,9 @@ def relative_error(found: Tensor, wanted: Tensor) -> float:
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 4.0])
-@pytest.mark.parametrize("weights", [{"cross_entropy": 1.0}, {"forward_kl": 1.0}, {"forward_kl": 0.9, "cross_entropy": 0.1}])
+@pytest.mark.parametrize(
+    "weights", [{"cross_entropy": 1.0}, {"forward_kl": 1.0}, {"forward_kl": 0.9, "cross_entropy": 0.1}]
+)
 def test_values_and_gradients_are_those_of_autograd_in_fp64(weights: dict[str, float], temperature: float):
     example = Example()
     own = {"forward_kl": {"temperature": temperature}}
@@ -122,7 +124,9 @@ def test_the_chunk_size_never_matters():
 
 def test_the_gradient_of_the_total_is_the_weighted_sum_of_the_components_gradients():
     example = Example()
-    both = example.gradients(example.losses({"use": "forward_kl", "weight": 0.7}, {"use": "cross_entropy", "weight": 0.2}))
+    both = example.gradients(
+        example.losses({"use": "forward_kl", "weight": 0.7}, {"use": "cross_entropy", "weight": 0.2})
+    )
     kl, ce = example.gradients(example.losses("forward_kl")), example.gradients(example.losses("cross_entropy"))
     for total, first, second in zip(both, kl, ce, strict=True):
         torch.testing.assert_close(total, 0.7 * first + 0.2 * second, rtol=1e-5, atol=1e-7)

@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_models import tiny_model
-from tiny_training import components
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -21,6 +19,8 @@ from demiurgic.train.losses import LossOptions
 from demiurgic.train.objective import TokenBatch, objective
 from demiurgic.train.optimizer import accumulate
 from demiurgic.train.signals.live import LiveTeacher
+from tiny_models import tiny_model
+from tiny_training import components
 
 CPU = torch.device("cpu")
 

@@ -54,7 +54,9 @@ def test_without_a_limit_nothing_is_scaled():
 
 def test_a_component_that_is_not_finite_is_named_with_step_and_windows():
     gradient = Gradient(math.nan, [1.0, math.inf], tokens=10)
-    with pytest.raises(UserError, match="At step 7 the loss cross_entropy is inf, on the windows 3, 1. The weights were"):
+    with pytest.raises(
+        UserError, match="At step 7 the loss cross_entropy is inf, on the windows 3, 1. The weights were"
+    ):
         refuse_non_finite_loss(gradient, ["forward_kl", "cross_entropy"], step=7, windows=[3, 1])
 
 

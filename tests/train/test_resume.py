@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_training import DISTIL_STEPS, artifact, distil, log_of, same_weights, tiny_start, tiny_tokens
 
 from demiurgic.core.artifacts import Manifest
 from demiurgic.core.console import Console
 from demiurgic.core.console import Progress as Bar
 from demiurgic.run.context import Context
 from demiurgic.train.checkpoint import Checkpoints
+from tiny_training import DISTIL_STEPS, artifact, distil, log_of, same_weights, tiny_start, tiny_tokens
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -74,14 +75,14 @@ def interrupted(after: int, *, checkpoint_seconds: float = 1e9) -> Context:
     return Context(console=StepHook(press), device="cpu", checkpoint_seconds=checkpoint_seconds)
 
 
-class PowerCut(Exception):
+class PowerCutError(Exception):
     """Ends a run in the middle, with no chance to save anything."""
 
 
 def cut(after: int, *, checkpoint_seconds: float) -> Context:
     def fail(step: int) -> None:
         if step == after:
-            raise PowerCut
+            raise PowerCutError
 
     return Context(console=StepHook(fail), device="cpu", checkpoint_seconds=checkpoint_seconds)
 
@@ -131,9 +132,9 @@ def test_ctrl_c_where_an_evaluation_is_due_changes_nothing(folder: Path, tmp_pat
 
 @pytest.mark.parametrize("after", [1, 8, 15, DISTIL_STEPS])
 def test_what_came_after_the_last_checkpoint_is_done_again(folder: Path, tmp_path: Path, after: int):
-    with pytest.raises(PowerCut):
+    with pytest.raises(PowerCutError):
         distil(folder, tmp_path / "s", cut(after, checkpoint_seconds=0))
-    with pytest.raises(PowerCut):
+    with pytest.raises(PowerCutError):
         distil(folder, tmp_path / "s", cut(2 if after < DISTIL_STEPS else 1, checkpoint_seconds=1e9))
     assert_same(distil(folder, tmp_path / "s"), folder)
 

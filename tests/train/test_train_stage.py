@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
-from tiny_models import LINES
-from tiny_training import LENGTH, artifact, components, log_of, quiet, same_weights, tiny_start, tiny_tokens, train
 
 from demiurgic.core.artifacts import Manifest, Model
 from demiurgic.core.console import Console
@@ -25,6 +23,8 @@ from demiurgic.train.losses import LOSSES
 from demiurgic.train.objective import TokenBatch, objective
 from demiurgic.train.signals.live import LiveTeacher
 from demiurgic.train.train import TrainConfig
+from tiny_models import LINES
+from tiny_training import LENGTH, artifact, components, log_of, quiet, same_weights, tiny_start, tiny_tokens, train
 
 KL = {"use": "forward_kl", "weight": 0.9}
 CE = {"use": "cross_entropy", "weight": 0.1}
@@ -69,7 +69,9 @@ def test_the_model_is_a_folder_that_the_library_loads(folder: Path, tmp_path: Pa
 
 
 def test_nothing_but_the_model_and_its_evidence_is_left(folder: Path, tmp_path: Path):
-    step = train(folder, str(tmp_path / "s"), held_out=folder / "others" / "tokens", context=quiet(checkpoint_seconds=0))
+    step = train(
+        folder, str(tmp_path / "s"), held_out=folder / "others" / "tokens", context=quiet(checkpoint_seconds=0)
+    )
     assert sorted(path.name for path in step.iterdir()) == ["log.jsonl", "manifest.json", "model", "result.json"]
 
 
@@ -89,7 +91,9 @@ def test_the_logged_total_is_the_loss_of_the_weights_before_the_step(folder: Pat
     step = train(folder, str(tmp_path / "s"), steps=1, epochs=None, batch=len(Windows.open(folder / "rows" / "tokens")))
     windows = Windows.open(folder / "rows" / "tokens")
     batch = TokenBatch.of(windows.batch(range(len(windows))), device=torch.device("cpu"))
-    nats_BT = token_nats(load_model(folder / "start" / "model", device="cpu"), batch.ids_BT, documents_BT=batch.documents_BT)
+    nats_BT = token_nats(
+        load_model(folder / "start" / "model", device="cpu"), batch.ids_BT, documents_BT=batch.documents_BT
+    )
     mean = (nats_BT * batch.weights_BT).sum() / batch.weights_BT.sum()
     assert log_of(step)[0]["total"] == pytest.approx(float(mean), rel=1e-5)
 

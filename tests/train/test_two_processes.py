@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_models import tiny_model
-from tiny_training import components
 
 from demiurgic.models.load import load_model
 from demiurgic.models.windows import Batch
 from demiurgic.train.accelerator import accelerator_on
 from demiurgic.train.objective import objective
 from demiurgic.train.optimizer import Gradient, accumulate
+from tiny_models import tiny_model
+from tiny_training import components
 
 WORKER = """
 import pickle, sys
@@ -55,7 +55,9 @@ def test_two_processes_find_the_gradient_and_the_losses_of_one(tmp_path: Path):
     script = WORKER.format(tests=str(here.parent), here=str(here), model=str(model), out=str(out))
     shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"} for rank in range(2)]
-    children = [subprocess.Popen([sys.executable, "-c", script], env={**os.environ, **shared, **rank}) for rank in ranks]
+    children = [
+        subprocess.Popen([sys.executable, "-c", script], env={**os.environ, **shared, **rank}) for rank in ranks
+    ]
     assert [child.wait() for child in children] == [0, 0]
     alone, wanted = gradient_of_a_batch(model)
     for rank in range(2):

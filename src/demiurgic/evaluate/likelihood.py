@@ -107,9 +107,10 @@ class LikelihoodSuite(Suite):
             is_scored_BT[b, piece.first - piece.start : size] = torch.tensor(row.is_scored[piece.first : piece.end])
         device = model.device
         with autocast(device, self.precision):
-            nats_BT = token_nats(model, ids_BT.to(device), documents_BT=documents_BT.to(device))
-        sums_B = nats_BT.double().masked_fill(~is_scored_BT.to(device), 0.0).sum(dim=1)
-        values: list[float] = sums_B.tolist()
+            nats_BT = token_nats(
+                model, ids_BT.to(device), documents_BT=documents_BT.to(device), wanted_BT=is_scored_BT.to(device)
+            )
+        values: list[float] = nats_BT.double().sum(dim=1).tolist()
         return values
 
 

@@ -15,17 +15,27 @@ CHUNK = 512
 """Tokens whose logits are in memory at once: 512 × 128,256 fp32 logits are 263 MB."""
 
 
-def token_nats(model: "PreTrainedModel", ids_BT: "Tensor", *, documents_BT: "Tensor", chunk: int = CHUNK) -> "Tensor":
+def token_nats(
+    model: "PreTrainedModel",
+    ids_BT: "Tensor",
+    *,
+    documents_BT: "Tensor",
+    wanted_BT: "Tensor | None" = None,
+    chunk: int = CHUNK,
+) -> "Tensor":
     """-log p(token | the tokens before it in its document), fp32 [B,T]; 0 where nothing predicts the token.
 
-    Nothing predicts the first token of a document, and padding. Without gradients. The head's product is in fp32, also
-    under autocast.
+    Nothing predicts the first token of a document, and padding. With `wanted_BT` (boolean) only those tokens are asked
+    for, and all others are 0: the head is a good part of a small model's work. Without gradients. The head's product
+    is in fp32, also under autocast.
     """
     import torch
 
     with torch.no_grad():
         hidden_BTD = hidden_states(model, ids_BT, documents_BT=documents_BT)
         predicted_BT = predicted(documents_BT)
+        if wanted_BT is not None:
+            predicted_BT &= wanted_BT
         # The token at t is predicted from the hidden state at t - 1.
         hidden_SD = hidden_BTD[:, :-1][predicted_BT[:, 1:]]
         nats_BT = torch.zeros(ids_BT.shape, dtype=torch.float32, device=ids_BT.device)

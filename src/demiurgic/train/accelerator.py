@@ -3,17 +3,21 @@
 from typing import TYPE_CHECKING, Any
 
 from demiurgic.core.seeds import Seeds
-from demiurgic.models.precision import Precision
+from demiurgic.models.precision import Precision, autocast
 
 if TYPE_CHECKING:
     import torch
 
 
 def accelerator_on(device: "torch.device", precision: Precision) -> Any:
-    """A fresh accelerator. Its state is one per process and fixed at first use; a recipe trains many models in one."""
+    """A fresh accelerator. Its state is one per process and fixed at first use; a recipe trains many models in one.
+
+    Raises UserError for bf16 on a device without it.
+    """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, GradientState
 
+    autocast(device, precision)  # refuses with a reason what Accelerator would refuse without one
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
     return Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")

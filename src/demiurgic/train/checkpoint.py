@@ -116,7 +116,8 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Delete the whole folder: the run is done."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
 
     def _best(self, step: int) -> Path:
         return self.folder / f"best-{step:08d}"

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-BUFFER_BYTES = 4 << 20
-"""Of one [N,V] buffer. On two CPU cores at V=4096 the time per token is flat from 1 to 8 MB (docs/train.md)."""
+BUFFER_BYTES = 8 << 20
+"""Of one [N,V] buffer. On two CPU cores the time per token hardly falls beyond it (docs/train.md)."""
 MIN_TOKENS = 64
 """Below this the matrix products of a chunk are slower than the memory they save is worth."""
 

@@ -7,13 +7,11 @@ backward pass have no such weak spot and are taken in bf16 where the rest of the
 Shapes: N tokens of a chunk, D hidden width, V vocabulary.
 """
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from demiurgic.models.precision import native_bf16
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 
@@ -24,19 +22,12 @@ class Head:
         import torch
 
         self.vocab_size = weight_VD.shape[0]
-        self._weight_VD = weight_VD.detach()
         fast = bf16 and native_bf16(weight_VD.device)
         self._gradient_dtype = torch.bfloat16 if fast else torch.float32
         # a CPU has no bf16 product that comes out in fp32
         self._logits_dtype = torch.bfloat16 if fast and weight_VD.is_cuda else torch.float32
-
-    @cached_property
-    def _for_logits_VD(self) -> "Tensor":
-        return self._weight_VD.to(self._logits_dtype)
-
-    @cached_property
-    def _for_gradients_VD(self) -> "Tensor":
-        return self._weight_VD.to(self._gradient_dtype)
+        self._for_logits_VD = weight_VD.detach().to(self._logits_dtype)
+        self._for_gradients_VD = self._for_logits_VD.to(self._gradient_dtype)
 
     def logits(self, hidden_ND: "Tensor", *, out_NV: "Tensor") -> "Tensor":
         """The logits, fp32 and unrounded, written to `out_NV`."""
@@ -67,6 +58,5 @@ def _product(left: "Tensor", right: "Tensor") -> "Tensor":
     import torch
 
     if left.dtype == torch.bfloat16 and left.is_cuda:
-        product: torch.Tensor = torch.mm(left, right, out_dtype=torch.float32)
-        return product
+        return torch.mm(left, right, out_dtype=torch.float32)
     return torch.mm(left, right)

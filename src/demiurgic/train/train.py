@@ -64,7 +64,7 @@ class TrainConfig(StageConfig):
     gradient_clip: PositiveFloat | None = 1.0
     """The largest norm of a gradient."""
     precision: Precision = "bf16"
-    """`bf16`: matrix products under autocast, over fp32 weights. The head and the losses are fp32 in both."""
+    """`bf16`: matrix products under autocast, over fp32 weights. Logits and losses are fp32 in both."""
     evaluate_every: PositiveInt = 200
     """Optimizer steps between two looks at `held_out`; there is always one at the end."""
     held_out_windows: Annotated[int, Field(ge=2)] | None = None
@@ -132,7 +132,8 @@ def run(config: TrainConfig, out: Path, context: Context) -> Summary:
         checkpoint_seconds=context.checkpoint_seconds,
     )
     trained = trainer.run()
-    shutil.rmtree(out / "model", ignore_errors=True)
+    if (out / "model").exists():
+        shutil.rmtree(out / "model")
     with new_folder(out / "model") as folder:
         save_model(model, config.model.path, folder)
     summary = _summary(config, plan, trained, last=last_step(out / LOG), seed=context.random.number("interval"))
@@ -206,6 +207,7 @@ def _summary(config: TrainConfig, plan: "Plan", trained: "Trained", *, last: dic
     facts: dict[str, JSON] = {
         "last_step": {"total": last["total"], "components": last["components"]},
         "teacher": config.teacher.digest if config.teacher is not None else None,
+        "seconds_to_match": plan.seconds if config.match_seconds is not None else None,
         "precision": config.precision,
         "schedule": config.schedule,
     }
