@@ -94,3 +94,12 @@ def test_a_sliding_window_shorter_than_the_batch_is_refused(tmp_path: Path):
     model.config.sliding_window = 3
     with pytest.raises(UserError, match="last 3 tokens only"):
         states(model, [[5, 9, 7, 20]], [[1, 1, 2, 2]])
+
+
+def test_every_attention_implementation_gives_the_same_hidden_states(model):
+    ids, numbers = [[5, 9, 7, 20, 21, 22, 0]], [[1, 1, 1, 2, 2, 2, 0]]
+    fused = states(model, ids, numbers)
+    model.set_attn_implementation("eager")
+    plain = states(model, ids, numbers)
+    model.set_attn_implementation("sdpa")
+    torch.testing.assert_close(plain[:, :6], fused[:, :6], atol=1e-5, rtol=0)

@@ -73,6 +73,10 @@ def main() -> None:
     except UserError as error:
         click.echo(f"{click.style('Stopped', fg='red', bold=True)}: {error}", err=True)
         sys.exit(2)
+    except (PermissionError, NotADirectoryError, IsADirectoryError) as error:
+        message = f"{error.filename or error}: {error.strerror or 'cannot be used'}. Check the path and who may use it."
+        click.echo(f"{click.style('Stopped', fg='red', bold=True)}: {message}", err=True)
+        sys.exit(2)
     except click.ClickException as error:
         error.show()
         sys.exit(2)

@@ -6,6 +6,7 @@ Shapes: B windows, T tokens of a window, D hidden width, V vocabulary.
 from typing import TYPE_CHECKING, Any
 
 from demiurgic.core.errors import UserError
+from demiurgic.models.attention import attention_mask
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,8 +17,8 @@ def hidden_states(model: "PreTrainedModel", ids_BT: "Tensor", *, documents_BT: "
     """The final hidden states [B,T,D] of each token, as if every document stood alone.
 
     `documents_BT` numbers the documents of each window from 1; 0 is padding. Hidden states of padding mean nothing.
-    The mask is a boolean [B,1,T,T] for scaled-dot-product attention; where each window is one document (with padding
-    after it, at most) plain causal attention is the same and no mask is built.
+    Where each window is one document (with padding after it, at most) plain causal attention is the same and no mask is
+    built.
     """
     decoder: Any = model.get_decoder()
     if _one_document_each(documents_BT):
@@ -26,7 +27,7 @@ def hidden_states(model: "PreTrainedModel", ids_BT: "Tensor", *, documents_BT: "
         _refuse_sliding_window(model.config, length=ids_BT.shape[1])
         output = decoder(
             input_ids=ids_BT,
-            attention_mask=document_mask(documents_BT),
+            attention_mask=attention_mask(model, document_mask(documents_BT)),
             position_ids=positions(documents_BT),
             use_cache=False,
         )
@@ -62,7 +63,7 @@ def positions(documents_BT: "Tensor") -> "Tensor":
 
 
 def document_mask(documents_BT: "Tensor") -> "Tensor":
-    """True [B,1,T,T] where a query (third axis) may see a key (last): same document, not later.
+    """True [B,T,T] where a query (second axis) may see a key (last): same document, not later.
 
     Padding sees padding, so that no query is left without a key (a softmax over nothing is not a number).
     """
@@ -71,7 +72,7 @@ def document_mask(documents_BT: "Tensor") -> "Tensor":
     length = documents_BT.shape[1]
     causal_TT = torch.ones(length, length, dtype=torch.bool, device=documents_BT.device).tril()
     same_BTT = documents_BT[:, :, None] == documents_BT[:, None, :]
-    return (same_BTT & causal_TT)[:, None]
+    return same_BTT & causal_TT
 
 
 def predicted(documents_BT: "Tensor") -> "Tensor":

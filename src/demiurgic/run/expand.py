@@ -99,11 +99,11 @@ def _like(
 ) -> tuple[dict[str, Any], dict[Place, int]]:
     if "like" not in raw:
         return copy.deepcopy(raw), lines
-    model, line = raw["like"], lines.get(("like",))
-    if not isinstance(model, str) or model not in earlier:
+    model, line = str(raw["like"]), lines.get(("like",))
+    if model not in earlier:
         if model in steps:
             raise RecipeError(f"{name}.like: {model} stands later; move it above {name}", file=file, line=line)
-        raise RecipeError(f"{name}.like: {unknown('step', str(model), earlier)}", file=file, line=line)
+        raise RecipeError(f"{name}.like: {unknown('step', model, earlier)}", file=file, line=line)
     values, model_lines = earlier[model]
     own = {key: value for key, value in raw.items() if key != "like"}
     kept = {place: n for place, n in model_lines.items() if place and place[0] not in own}

@@ -17,7 +17,14 @@ from demiurgic.run.ledger import Event
 from demiurgic.run.lineage import revoked_keys
 from demiurgic.run.recipe import Recipe, Step
 from demiurgic.run.stage import StageConfig
-from demiurgic.run.step import Made, circumstances, is_full_disk, make_step, step_key
+from demiurgic.run.step import (
+    Made,
+    circumstances,
+    full_disk_is_a_users_matter,
+    is_full_disk,
+    make_step,
+    step_key,
+)
 from demiurgic.run.step import run_stage as run_stage
 from demiurgic.run.store import Store
 
@@ -48,7 +55,7 @@ def run_recipe(recipe: Recipe, store: Store, *, context: Context | None = None) 
     context = context or Context(base=recipe.path.parent)
     for step in recipe.steps.values():
         _check_packages(step)
-    with store.locked():
+    with full_disk_is_a_users_matter(store.path), store.locked():
         walk = _Walk(recipe, store, context)
         return [walk.take(step) for step in recipe.steps.values()]
 

@@ -109,6 +109,7 @@ def run(config: TrainConfig, out: Path, context: Context) -> Summary:
     """Train a student on token windows, with or without a teacher, and keep its best weights."""
     if (out / RESULT).exists():
         return Summary.from_json(json.loads((out / RESULT).read_text(encoding="utf-8")))
+    from demiurgic.models.attention import train_with_fastest_attention
     from demiurgic.models.load import load_model, resolve_device, save_model
     from demiurgic.train.accelerator import accelerator_on, seed_randomness
     from demiurgic.train.loop import Trainer
@@ -119,6 +120,7 @@ def run(config: TrainConfig, out: Path, context: Context) -> Summary:
     device = resolve_device(context.device)
     model = load_model(config.model.path, device=str(device))
     refuse_misfit(model, plan.windows, folder=config.model.path)
+    train_with_fastest_attention(model, length=plan.windows.length)
     seed_randomness(context.random)
     bf16 = config.precision == "bf16"
     trainer = Trainer(
