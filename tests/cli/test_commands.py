@@ -66,7 +66,6 @@ def test_every_command_has_help_with_an_example(run, name):
     code, out, _ = run(name, "--help")
     assert code == 0
     assert re.search(rf"Examples?:\s+demiurgic {name}", out)
-    assert COMMANDS[name].rstrip(".").split(",")[0].split(":")[0] in " ".join(out.split())
 
 
 def test_a_recipe_runs_then_is_reused(run, place):
@@ -195,11 +194,11 @@ def test_a_mistake_is_one_paragraph_and_exit_code_2(run, place, arguments, says)
 
 def test_a_rejected_step_is_exit_code_1(run, place):
     (place / "sums.yaml").write_text(
-        RECIPE.replace("held_out: 0.3}}", "held_out: 0.3}, gates: [{metric: rows_kept, min: 1e9}]}")
+        RECIPE.replace("held_out: 0.3}}", "held_out: 0.3}, gates: [{metric: train, min: 1e9}]}")
     )
     code, out, _ = run("run", "sums.yaml")
     assert code == 1
-    assert "clean: rejected: rows_kept = " in out
+    assert "clean: rejected: train = " in out
 
 
 def test_a_terminal_gets_colour_and_a_bar(place):

@@ -44,7 +44,7 @@ def test_parameters_by_part_add_up():
     counts = parameters(SHAPES["7b"])
     assert counts.total == counts.embedding + counts.attention + counts.mlp + counts.norms + counts.head
     assert counts.head == counts.embedding == 32_768 * 4096
-    assert parameters(SHAPES["6m"]).head == 0
+    assert parameters(SHAPES["4m"]).head == 0
 
 
 def test_heads_that_do_not_divide_are_refused():

@@ -47,12 +47,12 @@ SHAPES: Mapping[str, Shape] = {
         description="Two layers of 256: a student for a CPU.",
         hidden=256, layers=2, heads=4, kv_heads=1, head_dim=64, intermediate=512, vocab=4096,
     ),
-    "6m": Shape(
-        description="Six layers of 256: a teacher for a CPU.",
-        hidden=256, layers=6, heads=4, kv_heads=2, head_dim=64, intermediate=768, vocab=4096,
+    "4m": Shape(
+        description="Four layers of 256: a teacher for a CPU.",
+        hidden=256, layers=4, heads=4, kv_heads=2, head_dim=64, intermediate=768, vocab=4096,
     ),
     "10m": Shape(
-        description="Ten layers of 256, with twice the vocabulary of 6m.",
+        description="Ten layers of 256, with twice the vocabulary of 4m.",
         hidden=256, layers=10, heads=4, kv_heads=2, head_dim=64, intermediate=768, vocab=8192,
     ),
     "100m": Shape(
