@@ -177,3 +177,8 @@ def test_a_missing_file_is_a_users_error(tmp_path):
 
     with pytest.raises(RecipeError, match="there is no such file"):
         load_recipe(tmp_path / "none.yaml", {})
+
+
+def test_like_copies_for_each_too(tmp_path):
+    steps = steps_of(tmp_path, "  a: {use: numbers, count: 2, for_each: {seed: [1, 2]}}\n  b: {like: a, count: 3}\n")
+    assert list(steps) == ["a[seed=1]", "a[seed=2]", "b[seed=1]", "b[seed=2]"]

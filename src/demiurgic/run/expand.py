@@ -110,10 +110,11 @@ def _like(
     return copy.deepcopy({**values, **own}), {**kept, **lines}
 
 
-def _for_each(name: str, values: dict[str, Any], lines: dict[Place, int], *, file: str) -> list[Draft]:
-    variables = values.pop("for_each", None)
-    if variables is None:
+def _for_each(name: str, written: dict[str, Any], lines: dict[Place, int], *, file: str) -> list[Draft]:
+    values = {key: value for key, value in written.items() if key != "for_each"}
+    if "for_each" not in written:
         return [Draft(name, name, {}, values, lines)]
+    variables = written["for_each"]
     line = lines.get(("for_each",))
     if (
         not isinstance(variables, dict)
