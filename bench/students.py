@@ -7,15 +7,21 @@ A difference is paired within a seed; its interval is Student's t over the seeds
 """
 
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 import demiurgic
 from demiurgic.core.console import Console
+from demiurgic.core.metric import Metric
 from demiurgic.run.context import Context
+from demiurgic.run.status import store_status
+from demiurgic.run.store import Store
 from demiurgic.stats.intervals import mean
 from tables import options, show
 
 PER_SEED = ("small", "student", "score")  # the controls are like the student
 MODELS = ("teacher", "student", "control", "control_seconds")
+DIFFERENCES = ("student_vs_control", "student_vs_control_seconds")
 METRICS = ("bits_per_byte", "parses", "exact_next_line")
 
 
@@ -30,20 +36,18 @@ def main() -> int:
     recipe = demiurgic.load_recipe("stdlib", overrides=overrides)
     context = Context(console=Console(), base=recipe.path.parent)
     outcomes = demiurgic.run_recipe(recipe, store=arguments.store, context=context)
-    summaries = [o.manifest.summary for o in outcomes if o.step.startswith("score[") and o.manifest]
+    summaries = {o.step: o.manifest.summary.metrics for o in outcomes if o.step.startswith("score[") and o.manifest}
     rows = []
     for metric in METRICS:
-        for name in (*MODELS, "student_vs_control", "student_vs_control_seconds"):
-            over_seeds = mean([summary.metrics[f"{name}.{metric}"].value for summary in summaries])
-            rows.append(
-                {
-                    "metric": metric,
-                    "model or difference": name,
-                    "mean": over_seeds.value,
-                    "low": over_seeds.low,
-                    "high": over_seeds.high,
-                }
-            )
+        for name in (*MODELS, *DIFFERENCES):
+            values = [
+                metrics[f"{name}.{metric}"].value for metrics in summaries.values() if f"{name}.{metric}" in metrics
+            ]
+            if len(values) == len(summaries):
+                rows.append(row(metric, name, mean(values)))
+    for control in ("control", "control_seconds"):
+        lead = [share_of_lead(metrics, control) for metrics in summaries.values()]
+        rows.append(row("bits_per_byte", f"share of teacher's lead over {control}", mean(lead)))
     seconds = {
         name: sum(
             o.manifest.summary.metrics["train_seconds"].value
@@ -53,13 +57,26 @@ def main() -> int:
         / len(summaries)
         for name in MODELS[1:]
     }
+    status = store_status(Store(Path(arguments.store)))
     show(
         f"Students over {len(summaries)} seeds: mean and 95 % interval (Student's t)",
         rows,
         as_json=arguments.json,
+        ledger=", ".join(step.line for step in status.recipes["students"] if step.step in summaries),
         train_seconds=", ".join(f"{name} {value:.0f} s" for name, value in seconds.items()),
     )
     return 0
+
+
+def row(metric: str, name: str, over_seeds: Metric) -> dict[str, object]:
+    values = {"mean": over_seeds.value, "low": over_seeds.low, "high": over_seeds.high}
+    return {"metric": metric, "model or difference": name, **values}
+
+
+def share_of_lead(metrics: Mapping[str, Metric], control: str) -> float:
+    """What the student recovers of the bits per byte by which the teacher is better than a control."""
+    teacher, student, other = (metrics[f"{name}.bits_per_byte"].value for name in ("teacher", "student", control))
+    return (other - student) / (other - teacher)
 
 
 if __name__ == "__main__":

@@ -93,6 +93,7 @@ SOURCE_EXAMPLES: Mapping[str, SourceExample] = {
 }
 
 FILTER_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "fits_dialect": {},
     "length": {"max_characters": 60},
     "min_words": {},
     "python_syntax": {},

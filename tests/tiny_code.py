@@ -1,11 +1,11 @@
 """A few functions as the rows that ask for code, and models of two layers to ask, one of which knows them by heart."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from demiurgic.core.artifacts import Model
-from demiurgic.core.metric import Summary
+from demiurgic.core.artifacts import Dataset, Model
+from demiurgic.core.metric import Metric, Summary
 from demiurgic.core.records import Message, Row
 from demiurgic.run.context import Context
 from demiurgic.run.stage import Stage, StageConfig
@@ -45,23 +45,39 @@ EXPLAIN_ROW = Row(
 )
 
 
+class MadeFrom(StageConfig):
+    """What a model was made from: the data it learnt, or another model."""
+
+    data: Dataset | None = None
+    model: Model | None = None
+
+
 def model_step(
-    folder: Path, *, knows: Sequence[Row] = (), context: int = 256, seed: int = 0, gpt2: bool = False
+    folder: Path,
+    *,
+    knows: Sequence[Row] = (),
+    context: int = 256,
+    seed: int = 0,
+    gpt2: bool = False,
+    made_from: Mapping[str, Path] | None = None,
+    took: Mapping[str, float] | None = None,
 ) -> Path:
     """A finished step with the one part `model`; returns the step's folder.
 
-    It has learnt the rows it `knows`; with `gpt2` its tokenizer cuts text in another way.
+    It has learnt the rows it `knows`; with `gpt2` its tokenizer cuts text in another way. It says it was `made_from`
+    artifacts by their fields in `MadeFrom`, and `took` is what its training reports.
     """
 
-    def run(config: StageConfig, out: Path, _context: Context) -> Summary:
+    def run(config: MadeFrom, out: Path, _context: Context) -> Summary:
         tiny_model(out / "model", context=context, seed=seed)
         if gpt2:
             split_like_gpt2(out / "model")
         if knows:
             learn_by_heart(out / "model", knows)
-        return Summary()
+        return Summary({name: Metric.exact(value) for name, value in (took or {}).items()})
 
-    return run_stage(Stage("model", StageConfig, run, makes={"model": Model}), {}, folder, context=QUIET)
+    stage = Stage("model", MadeFrom, run, makes={"model": Model})
+    return run_stage(stage, made_from or {}, folder, context=QUIET)
 
 
 def learn_by_heart(folder: Path, rows: Sequence[Row]) -> None:

@@ -42,8 +42,9 @@ def chunk_of(student_NV: Tensor, labels_N: Tensor, teacher_NV: Tensor | None = N
 
 def evaluated(loss: Any, student_NV: Tensor, labels_N: Tensor, teacher_NV: Tensor) -> tuple[Tensor, Tensor]:
     """The value [N] of one loss, and its gradient [N,V] with respect to the student's logits."""
-    found: TokenLoss = loss(chunk_of(student_NV, labels_N, teacher_NV))
-    return found.value_N, weighted_gradient([(found, 1.0)], labels_N)
+    chunk = chunk_of(student_NV, labels_N, teacher_NV)
+    found: TokenLoss = loss(chunk)
+    return found.value_N, weighted_gradient([(found, 1.0)], chunk)
 
 
 class FixedTeacher:
@@ -70,6 +71,7 @@ def artifact(part: Path, *, kind: str, metrics: Mapping[str, float] | None = Non
         parts={part.name: stamp_part(part, kind=kind)},
         summary=summary,
         lineage={},
+        took={},
         made="2026-01-01T00:00:00Z",
     )
     manifest.write(part.parent)
@@ -98,6 +100,11 @@ def tiny_tokens(folder: Path, model: Path, *, rows: Iterable[Row] | None = None,
     return artifact(folder / "tokens", kind="tokens")
 
 
+def other_tokens(folder: Path, model: Path) -> Path:
+    """Windows over other rows than those of `tiny_tokens`, to hold out; returns the part's folder."""
+    return tiny_tokens(folder, model, rows=[Row(id=f"held:{n}", text=line.upper()) for n, line in enumerate(LINES)])
+
+
 def quiet(**more: Any) -> Context:
     """A context without a word on the screen, on the CPU."""
     return Context(console=Console(quiet=True), device="cpu", **more)
@@ -118,9 +125,9 @@ def distil(folder: Path, out: Path, context: Context | None = None) -> Path:
     """Train on two losses with a teacher, accumulation and held-out windows, as a recipe would; returns the step."""
     values = {"steps": DISTIL_STEPS, "batch": 3, "micro_batch": 2, "evaluate_every": 7, "learning_rate": 2e-2}
     losses = [{"use": "forward_kl", "weight": 0.9}, {"use": "cross_entropy", "weight": 0.1}]
-    tokens = folder / "rows" / "tokens"
+    held_out = folder / "others" / "tokens"
     return train(
-        folder, str(out), teacher=folder / "teacher", losses=losses, held_out=tokens, context=context, **values
+        folder, str(out), teacher=folder / "teacher", losses=losses, held_out=held_out, context=context, **values
     )
 
 

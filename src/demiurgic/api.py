@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from demiurgic.core.errors import UserError, nearest, unknown
 from demiurgic.run.context import Context
 from demiurgic.run.plan import Plan, plan_recipe
-from demiurgic.run.recipe import Recipe
+from demiurgic.run.recipe import Recipe, telling
 from demiurgic.run.recipe import load_recipe as _load_recipe
 from demiurgic.run.runner import Outcome
 from demiurgic.run.runner import run_recipe as _run_recipe
@@ -23,7 +23,7 @@ DEFAULT_STORE = "store"
 def find_recipe(name: Path | str) -> Path:
     """The file of a recipe, given by path or by the name of one that comes with the package (`stdlib`)."""
     path = Path(name)
-    if path.suffix in (".yaml", ".yml") or path.exists():
+    if path.suffix in (".yaml", ".yml") or path.is_file():
         return path
     here = Path(__file__).parent
     folders = [here / "recipes", here.parents[1] / "recipes"]  # installed, and in a checkout
@@ -62,9 +62,10 @@ def run_stage(
     try:
         return _run_stage(STAGES[stage], values, Path(out), seed=seed, context=context)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = telling(error)
         where = ".".join(str(part) for part in first["loc"])
         known = list(STAGES[stage].config.model_fields)
-        hint = nearest(where, known) if first["type"] == "extra_forbidden" else ""
-        message = f"{stage}.{where}: {first['msg']}.{hint} {stage} takes: {', '.join(known)}."
-        raise UserError(message.replace("..", ".")) from None
+        what = (
+            f'unknown option "{where}".{nearest(where, known)}' if first["type"] == "extra_forbidden" else first["msg"]
+        )
+        raise UserError(f"{stage}.{where}: {what.removesuffix('.')}. {stage} takes: {', '.join(known)}.") from None

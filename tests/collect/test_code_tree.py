@@ -1,5 +1,9 @@
 """The source `code_tree`: a folder of code as rows, with its licence."""
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 
 from demiurgic.collect.sources import SOURCES, BadRow
@@ -91,6 +95,23 @@ def test_a_file_that_cannot_be_read_is_a_bad_row(tree, content, position, reason
 def test_a_link_is_not_followed(tree):
     (tree / "app" / "again.py").symlink_to(tree / "app" / "mean.py")
     assert "code_tree:app/again.py" not in {row.id for row in read(tree)}
+
+
+def test_a_folder_that_cannot_be_listed_is_named_unless_it_is_excluded(tree, monkeypatch):
+    list_folder = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "tests":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return list_folder(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match=r"tests cannot be read \(Permission denied\).*`exclude`"):
+        read(tree)
+    assert [row.id for row in read(tree, exclude=["tests", ".*", "build", "node_modules"])] == [
+        "code_tree:app/mean.py",
+        "code_tree:app/page.js",
+    ]
 
 
 def test_what_is_not_a_folder_is_one_paragraph(tree):

@@ -68,6 +68,36 @@ def test_csv_records_that_do_not_fit_the_header_are_malformed(tmp_path):
     assert good == Record(4, {"ask": "1", "say": "2"})
 
 
+def test_a_broken_quote_that_ends_with_its_line_is_one_malformed_record(tmp_path):
+    path = write(tmp_path, "a.csv", 'ask,say\n1,"say "hi" now"\n3,4\n')
+    assert list(read_records(path)) == [
+        Malformed(1, "not CSV: ',' expected after '\"'", '1,"say "hi" now"\n'),
+        Record(2, {"ask": "3", "say": "4"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "opens", "lost"),
+    [
+        (["1,2", '3,"4', "5,6", "7,8"], 3, 3),  # never closed
+        (['1,"two "or', "three,3", 'four"4', "5,6"], 2, 4),  # a quote inside, and lines that look like records
+        (['1,"two "or', "three,3", 'four"', "5,6"], 2, 3),
+        (["", '"one', 'line","two', 'lines"x', '3,"4"'], 4, 4),
+        (['"one', 'line",2,3', "4,5"], 2, 2),  # closed, with more columns than the header
+    ],
+)
+def test_a_broken_quote_that_takes_other_lines_with_it_names_where_it_opens(tmp_path, lines, opens, lost):
+    path = write(tmp_path, "a.csv", "\n".join(["ask,say", *lines]) + "\n")
+    with pytest.raises(UserError, match=rf"a quoted field opens in line {opens}, .* {lost} lines would be lost"):
+        list(read_records(path))
+
+
+def test_a_record_of_several_lines_that_is_not_utf8_is_one_malformed_record(tmp_path):
+    path = write(tmp_path, "a.csv", b'ask,say\n"1\n\xff",2\n3,4\n')
+    bad, good = read_records(path)
+    assert (bad.reason, bad.raw, good.value) == ("not UTF-8", '"1\n\ufffd",2\n', {"ask": "3", "say": "4"})
+
+
 def test_a_parquet_record_is_a_mapping_by_column(tmp_path):
     parquet.write_table(pa.table({"ask": ["a", "b"]}), tmp_path / "a.parquet")
     assert list(read_records(tmp_path / "a.parquet")) == [Record(1, {"ask": "a"}), Record(2, {"ask": "b"})]

@@ -6,10 +6,12 @@ from pydantic import ValidationError
 from transformers import AutoModelForCausalLM
 
 from demiurgic.core.artifacts import Manifest, Model
+from demiurgic.core.console import Console
 from demiurgic.core.errors import UserError
 from demiurgic.create.create import STAGE
 from demiurgic.models.load import load_model
 from demiurgic.models.tokenizer import tokenizer_digest
+from demiurgic.run.context import Context
 from demiurgic.run.step import run_stage
 from tiny_models import QUIET, tiny_words
 
@@ -53,6 +55,15 @@ def test_a_shape_is_found_by_name(words: Path, tmp_path: Path):
     config = load_model(folder / "model", device="cpu").config
     assert (config.hidden_size, config.num_hidden_layers, config.max_position_embeddings) == (256, 2, 512)
     assert Manifest.read(folder).summary.facts["shape"] == "2m"
+
+
+@pytest.mark.parametrize(("shape", "fits"), [(SHAPE, False), ("2m", True)])
+def test_a_shape_that_k_quants_do_not_fit_is_said(words: Path, tmp_path: Path, capsys, shape: object, fits: bool):
+    values = {"tokenizer": words, "shape": shape}
+    folder = run_stage(STAGE, values, tmp_path / "blank", context=Context(console=Console(), device="cpu"))
+    assert Manifest.read(folder).summary.facts["k_quants"] == fits
+    note = "hidden (64), heads * head_dim (64) and intermediate (96) are not all multiples of 256"
+    assert (note in capsys.readouterr().err) != fits
 
 
 def test_an_unknown_shape_is_refused_with_the_nearest_name(words: Path, tmp_path: Path):

@@ -8,6 +8,7 @@ import pytest
 
 from demiurgic.core.artifacts import Manifest, Tokenizer
 from demiurgic.core.errors import UserError
+from demiurgic.core.metric import Metric
 from demiurgic.core.records import Row
 from demiurgic.create.bpe import train_bpe
 from demiurgic.create.tokenizer import STAGE, bytes_per_token, check_round_trip
@@ -44,6 +45,14 @@ def test_the_summary_says_how_many_bytes_a_token_holds(step: Path):
     metric = Manifest.read(step).summary.metrics["bytes_per_token"]
     assert metric.n == len(LINES) + 1
     assert 1 < metric.low <= metric.value <= metric.high
+
+
+def test_a_single_row_has_its_bytes_per_token_and_no_interval(tmp_path: Path):
+    data = tiny_dataset(tmp_path / "data", [Row(id="all", text="\n".join(LINES))])
+    step = run_stage(STAGE, {"text": data, "size": 280}, tmp_path / "words", context=QUIET)
+    metric = Manifest.read(step).summary.metrics["bytes_per_token"]
+    assert metric == Metric.exact(metric.value)
+    assert metric.value > 1
 
 
 def test_text_that_was_never_seen_comes_back_as_it_was(step: Path):

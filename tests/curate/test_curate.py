@@ -2,15 +2,17 @@
 
 import json
 import random
+from dataclasses import dataclass
 
 import pytest
 
 from demiurgic.collect.collect import STAGE as COLLECT
 from demiurgic.core.artifacts import Dataset, Manifest
 from demiurgic.core.errors import UserError
-from demiurgic.core.records import Row
+from demiurgic.core.records import Message, Row, RowWriter
 from demiurgic.curate.curate import STAGE
 from demiurgic.run.context import Context
+from demiurgic.run.engine import Engine
 from demiurgic.run.runner import run_stage
 from tiny_rows import chat, with_meta
 
@@ -126,3 +128,37 @@ def test_a_split_without_held_out_rows_says_how_many_groups_there_were(tmp_path)
 def test_filters_that_leave_nothing_say_what_dropped_most(tmp_path):
     with pytest.raises(UserError, match=r"train.*2 were dropped \(most for length: too short\)"):
         curate(tmp_path, [Row("a", text="a"), Row("b", text="b")], filters=[{"use": "length", "min_characters": 2}])
+
+
+@dataclass(frozen=True)
+class LosesBatches(Engine):
+    """An engine whose results never come."""
+
+    def map(self, function, items, *, worth_processes=True):
+        list(items)
+        return iter(())
+
+
+def test_rows_that_never_come_back_from_the_engine_are_missed(tmp_path):
+    data = collected(tmp_path / "files", modules(2))
+    with pytest.raises(AssertionError, match="the data holds 6, 0 came in"):
+        run_stage(STAGE, {"data": data}, tmp_path / "out", context=Context(engine=LosesBatches(1)))
+
+
+def test_rows_that_are_counted_and_not_written_are_missed(tmp_path, monkeypatch):
+    data = collected(tmp_path / "files", modules(2))
+    monkeypatch.setattr(RowWriter, "write", lambda self, row: None)
+    with pytest.raises(AssertionError, match="'train': 6.* were counted and .*'train': 0.* written"):
+        run_stage(STAGE, {"data": data, "split": {"held_out": 0}}, tmp_path / "out")
+
+
+def test_what_the_chat_format_cannot_write_is_dropped_without_being_asked(tmp_path):
+    thinking = Row("deep", (Message("user", "Why?"), Message("assistant", "So.", reasoning="Hm.")))
+    out = curate(tmp_path, [*modules(5), thinking], split={"held_out": 0})
+    (row,) = Dataset.open(out / "dropped").rows()
+    assert row.facts["dropped"]["reason"] == "fits_dialect: chatml has no form for reasoning"
+
+
+def test_a_row_without_a_module_is_in_no_group(tmp_path):
+    with pytest.raises(UserError, match='split.by: row lost cannot be told its group, its "module" is null'):
+        curate(tmp_path, [*modules(5), with_meta("lost", module=None)], split={"by": "module"})

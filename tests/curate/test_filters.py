@@ -71,6 +71,23 @@ def test_schema_keeps_a_text_and_drops_an_empty_one():
 
 
 @pytest.mark.parametrize(
+    ("row", "lacking"),
+    [
+        (talk(ASK, SAY, tools="[]"), "tools"),
+        (talk(ASK, CALL, Message("tool", "3", tool_call_id="1"), SAY), "a tool call"),
+        (talk(ASK, Message("assistant", "Hello", reasoning="Be polite.")), "reasoning"),
+    ],
+)
+def test_fits_dialect_drops_what_the_chat_format_has_no_form_for(row, lacking):
+    assert verdict("fits_dialect", row, dialect="chatml") == Drop(f"chatml has no form for {lacking}")
+
+
+def test_fits_dialect_keeps_plain_conversations_and_texts():
+    assert verdict("fits_dialect", talk(Message("system", "Be brief."), ASK, SAY)) == KEEP
+    assert verdict("fits_dialect", Row("a", text="Once.", tools="[]")) == KEEP
+
+
+@pytest.mark.parametrize(
     ("options", "reason"),
     [
         ({"min_answer_characters": 5}, None),

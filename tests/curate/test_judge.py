@@ -1,5 +1,9 @@
 """Filters over rows, batch by batch: in order, the first reason wins, and processes change nothing."""
 
+from dataclasses import dataclass
+
+import pytest
+
 from demiurgic.curate import judge as judging
 from demiurgic.curate.filters import FILTERS, Drop
 from demiurgic.curate.judge import judge
@@ -23,6 +27,19 @@ def test_the_first_filter_that_drops_a_row_gives_the_reason():
 def test_the_evidence_is_of_this_row():
     (judged,) = judge([chat("Hi", "one")], filters=STRICT, engine=Engine(1), num_rows=1)
     assert judged.drop == Drop("min_words: too few words", "1, wanted at least 2")
+
+
+@dataclass(frozen=True)
+class LosesVerdicts(Engine):
+    """An engine that forgets the verdict of the last row of each batch."""
+
+    def map(self, function, items, *, worth_processes=True):
+        yield from (function(item)[:-1] for item in items)
+
+
+def test_a_verdict_that_is_missing_never_loses_a_row():
+    with pytest.raises(ValueError, match="shorter"):
+        list(judge([chat("Hi", "one two")], filters=STRICT, engine=LosesVerdicts(1), num_rows=1))
 
 
 def test_worker_processes_give_the_same_verdicts_in_the_same_order():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from demiurgic.core.errors import UserError
-from demiurgic.curate.split import Split, group_of, side_of
+from demiurgic.curate.split import Split, side_of, split_group
 from tiny_rows import a_few, chat, with_meta
 
 groups = [f"module_{number}" for number in range(2000)]
@@ -44,18 +44,20 @@ def test_shares_that_leave_nothing_to_train_on_are_refused():
 
 
 def test_rows_group_by_a_field_of_their_meta():
-    assert group_of(with_meta("a", module="json"), by="module") == "json"
-    assert group_of(with_meta("a", level=3), by="level") == "3"
+    assert split_group(with_meta("a", module="json"), by="module") == "json"
+    assert split_group(with_meta("a", level=3), by="level") == "3"
 
 
 def test_rows_group_by_their_source():
-    assert group_of(with_meta("a"), by="source") == "list"
+    assert split_group(with_meta("a"), by="source") == "list"
 
 
 def test_single_rows_group_by_what_they_say():
-    assert group_of(chat("Hi", "Hello", id="a"), by="row") == group_of(chat("Hi", "Hello", id="b"), by="row")
+    assert split_group(chat("Hi", "Hello", id="a"), by="row") == split_group(chat("Hi", "Hello", id="b"), by="row")
 
 
 def test_a_row_without_the_field_is_answered_with_the_fields_it_has():
-    with pytest.raises(UserError, match='no "modul".*its fields: module, name. Did you mean "module"'):
-        group_of(with_meta("a", module="json", name="x"), by="modul")
+    with pytest.raises(
+        UserError, match='split.by: row a .* it has no "modul". Its meta has module, name. Did you mean "module"'
+    ):
+        split_group(with_meta("a", module="json", name="x"), by="modul")

@@ -11,7 +11,7 @@ from demiurgic.core.errors import UserError
 from demiurgic.core.metric import Summary
 from demiurgic.evaluate.evaluate import STAGE
 from demiurgic.report.results import results_table
-from demiurgic.run.step import run_stage
+from demiurgic.run.step import run_stage, step_key
 from tiny_code import CODE_ROWS, EXPLAIN_ROW, code_row, model_step
 from tiny_models import QUIET, tiny_dataset
 
@@ -131,3 +131,42 @@ def test_a_model_whose_context_is_shorter_than_the_windows_is_refused(data: Path
     short = model_step(tmp_path / "short", context=64)
     with pytest.raises(UserError, match="student attends to 64 tokens and the windows have 256"):
         evaluated(tmp_path / "score", models={"student": short}, data=data)
+
+
+def test_a_model_is_not_measured_on_what_it_was_made_from(data: Path, tmp_path: Path):
+    student = model_step(tmp_path / "trained", made_from={"data": data})
+    with pytest.raises(UserError, match="model student was trained or chosen on this data: its step trained .*`data`"):
+        evaluated(tmp_path / "score", models={"student": student}, data=data)
+
+
+def test_a_model_is_not_measured_on_what_its_ancestors_were_made_from(data: Path, tmp_path: Path):
+    teacher = model_step(tmp_path / "teacher", made_from={"data": data})
+    student = model_step(tmp_path / "student", made_from={"model": teacher})
+    with pytest.raises(UserError, match="model kid was trained or chosen on this data: its step teacher .*`data`"):
+        evaluated(tmp_path / "score", models={"kid": student}, data=data)
+
+
+def test_a_model_made_from_other_data_is_measured(data: Path, tmp_path: Path):
+    other = tiny_dataset(tmp_path / "other", CODE_ROWS[:2])
+    student = model_step(tmp_path / "trained", made_from={"data": other})
+    assert evaluated(tmp_path / "score", models={"student": student}, data=data).metrics
+
+
+def test_what_each_training_took_stands_in_the_facts_and_in_the_table(guessing: Path, data: Path, tmp_path: Path):
+    took = {"tokens": 409600, "steps": 400, "train_seconds": 61.23, "epochs": 2}
+    trained = model_step(tmp_path / "trained", took=took)
+    summary = evaluated(tmp_path / "score", models={"student": trained, "blank": guessing}, data=data)
+    assert summary.facts["training"] == {
+        "student": {"tokens": 409600, "steps": 400, "train_seconds": 61.23},
+        "blank": {},
+    }
+    assert "409,600" in str(results_table(summary))
+
+
+def test_a_training_that_took_longer_is_another_key(data: Path, tmp_path: Path):
+    keys = set()
+    for seconds in (1.0, 2.0):
+        model = model_step(tmp_path / f"trained-{seconds}", took={"train_seconds": seconds})
+        config = STAGE.config.model_validate({"models": {"student": model}, "data": data})
+        keys.add(step_key(STAGE, config, seed=0, base=tmp_path))
+    assert len(keys) == 2

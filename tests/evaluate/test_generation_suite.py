@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from demiurgic.core.errors import UserError
-from demiurgic.core.records import Row
+from demiurgic.core.records import Message, Row
 from demiurgic.evaluate.generation import (
     Answer,
     GenerationSuite,
@@ -105,6 +105,16 @@ def test_only_items_that_fit_every_contender_are_asked(knowing: Contender):
     chosen = lines.choose(CODE_ROWS, [knowing, narrow])
     assert {item.id for item in chosen.items} == {id for id, length in lengths.items() if length + 40 <= narrow.context}
     assert chosen.left_out == {"longer than a model's context": len(CODE_ROWS) - len(chosen.items)}
+
+
+@pytest.mark.parametrize("name", ["python_completion", "next_line"])
+def test_rows_the_chat_format_cannot_write_are_left_out_and_counted(name: str, knowing: Contender):
+    system, (ask, say) = Message("system", "Be brief.", reasoning="Hm."), CODE_ROWS[0].messages
+    thinking = replace(CODE_ROWS[0], id="deep", messages=(system, ask, say))
+    with_tools = replace(CODE_ROWS[0], id="tools", tools="[]")
+    chosen = suite(name).choose([*CODE_ROWS, thinking, with_tools], [knowing])
+    assert len(chosen.items) == len(CODE_ROWS)
+    assert chosen.left_out == {"chatml has no form for reasoning": 1, "chatml has no form for tools": 1}
 
 
 def test_nothing_longer_than_the_training_windows_is_asked(knowing: Contender):

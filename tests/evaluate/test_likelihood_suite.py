@@ -72,9 +72,18 @@ def test_the_first_character_of_a_plain_text_may_be_several_tokens(contender: Co
     assert scored.is_scored[:4] == [False, False, False, True]
 
 
-def test_a_text_of_one_token_is_refused(contender: Contender):
-    with pytest.raises(UserError, match="Row short is a single token for tiny"):
-        scored_rows([Row("short", text="a")], contender)
+def test_texts_of_one_token_are_left_out_and_counted(contender: Contender):
+    texts = [Row("short", text="a"), Row("empty", text=""), Row("long", text="add twice")]
+    chosen = suite().choose(texts, [contender])
+    assert [item.id for item in chosen.items] == ["long"]
+    assert chosen.left_out == {"a single token": 1, "no answer": 1}
+
+
+def test_rows_the_chat_format_cannot_write_are_left_out_and_counted(contender: Contender):
+    thinking = Row("deep", (Message("user", "Why?"), Message("assistant", "So.", reasoning="Hm.")))
+    chosen = suite().choose([*CODE_ROWS, thinking, replace(CODE_ROWS[0], id="tools", tools="[]")], [contender])
+    assert len(chosen.items) == len(CODE_ROWS)
+    assert chosen.left_out == {"chatml has no form for reasoning": 1, "chatml has no form for tools": 1}
 
 
 @pytest.mark.parametrize("num_tokens", [1, 7, 8, 9, 12, 13, 50])

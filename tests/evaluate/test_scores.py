@@ -4,10 +4,9 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
-from demiurgic.core.errors import UserError
-from demiurgic.evaluate.scores import Scored, cluster_of, in_order, write_scores
+from demiurgic.evaluate.scores import Scored, in_order, write_scores
 from demiurgic.evaluate.suite import Item, Result
-from tiny_code import CODE_ROWS, EXPLAIN_ROW
+from tiny_code import CODE_ROWS
 
 ITEMS = [Item(row.id, row) for row in CODE_ROWS[:3]]
 
@@ -49,14 +48,3 @@ def test_results_are_put_into_the_order_of_the_items():
 def test_a_suite_that_forgets_an_item_is_our_mistake():
     with pytest.raises(AssertionError, match="2 results for 3 items"):
         in_order([Result(item, 1.0, 1.0) for item in ITEMS[:2]], ITEMS)
-
-
-def test_a_cluster_is_a_field_of_the_meta_or_of_the_row():
-    assert cluster_of(EXPLAIN_ROW, by="module") == "sums"
-    assert cluster_of(EXPLAIN_ROW, by="source") == "tiny"
-    assert cluster_of(EXPLAIN_ROW, by="id") == "explain:1"
-
-
-def test_a_row_without_the_field_is_refused_with_the_nearest_one():
-    with pytest.raises(UserError, match='row explain:1 .* no field in the row\'s meta "modul".* Did you mean "module"'):
-        cluster_of(EXPLAIN_ROW, by="modul")

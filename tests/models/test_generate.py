@@ -1,5 +1,6 @@
 import pytest
 import torch
+from transformers import GenerationConfig
 
 from demiurgic.core.errors import UserError
 from demiurgic.models.generate import Completion, complete
@@ -37,6 +38,20 @@ def test_a_batch_answers_as_each_prompt_alone(made):
 def test_answers_are_the_likeliest_tokens_one_by_one(made):
     model, _ = made
     assert [answer.ids for answer in answers(made, stop_ids=[299])] == [greedy(model, p, 8) for p in PROMPTS]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_the_models_own_generation_config_changes_nothing(made, temperature):
+    model, _ = made
+    plain = answers(made, stop_ids=[299], temperature=temperature)
+    habits = model.generation_config
+    poison = {"repetition_penalty": 5.0, "top_p": 0.1, "no_repeat_ngram_size": 2, "min_new_tokens": 3, "num_beams": 2}
+    model.generation_config = GenerationConfig(**poison)
+    try:
+        assert answers(made, stop_ids=[299], temperature=temperature) == plain
+        assert model.generation_config.repetition_penalty == 5.0
+    finally:
+        model.generation_config = habits
 
 
 def test_a_stop_id_finishes_the_answer_and_is_not_part_of_it(made):

@@ -113,6 +113,12 @@ def test_a_weight_too_large_to_store_is_refused():
         pack([encoded(2, weight=1e6)], length=4)
 
 
+def test_a_weight_so_small_that_it_would_be_stored_as_0_is_refused():
+    with pytest.raises(UserError, match="weight 1e-08; wanted 0, or at least 5.96046e-08"):
+        pack([encoded(2, weight=1e-8)], length=4)
+    assert pack([encoded(2, weight=6e-8)], length=4).counts.supervised == 1
+
+
 def written(folder: Path) -> Windows:
     packed = pack([encoded(3, first_id=1), encoded(4, first_id=11)], length=5)
     write_windows(folder, packed, row_ids=["a", "b"], vocab_size=300, tokenizer_digest="0f", dialect="chatml")

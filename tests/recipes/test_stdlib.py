@@ -20,6 +20,7 @@ SMALL = [
     "teacher.warmup_steps=1",
     "student.steps=2",
     "student.warmup_steps=1",
+    "control_seconds.warmup_steps=30",
     "big.shape={hidden: 32, layers: 2, heads: 2, kv_heads: 1, head_dim: 16, intermediate: 64}",
     "small.shape={hidden: 32, layers: 1, heads: 2, kv_heads: 1, head_dim: 16, intermediate: 64}",
     "score.suites=[{use: bits_per_byte, length: 64, max_rows: 20}]",

@@ -44,6 +44,11 @@ def summary_of(*, bits: Metric, parses: Metric, recovered: Metric | None = None)
             "student_vs_control": {"bits_per_byte": 0.018, "parses": 0.061, "exact_next_line": 0.045}
         },
         "recovered_share": {"of": "bits_per_byte", "undefined": undefined},
+        "training": {
+            "teacher": {"tokens": 1_280_000, "steps": 1250, "train_seconds": 212.34},
+            "student": {"tokens": 409_600, "steps": 400, "train_seconds": 61.23},
+            "control": {},
+        },
     }
     return Summary(metrics, facts)
 
@@ -81,6 +86,20 @@ def test_every_model_stands_with_its_intervals_and_the_header_with_n():
     assert "n = 1,000" in text
     assert "lower is better" in text
     assert all(cell in text for cell in ("1.389 [1.361, 1.420]", "1.527 [1.490, 1.561]", "0.520 [0.441, 0.598]"))
+
+
+def test_equal_tokens_and_equal_seconds_can_be_seen():
+    lines = [line.split() for line in str(results_table(ALL_WELL)).splitlines()]
+    assert lines[lines.index(["training", "tokens", "steps", "seconds"]) + 1 :][:3] == [
+        ["teacher", "1,280,000", "1,250", "212.3"],
+        ["student", "409,600", "400", "61.2"],
+        ["control", "-", "-", "-"],
+    ]
+
+
+def test_models_of_which_none_was_trained_have_no_table_of_training():
+    untrained = Summary(ALL_WELL.metrics, {**ALL_WELL.facts, "training": {"teacher": {}}})
+    assert "training" not in str(results_table(untrained))
 
 
 def test_a_comparison_says_in_words_what_it_found():

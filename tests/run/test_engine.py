@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from demiurgic.core.errors import UserError
 from demiurgic.run.engine import Engine, batches
 
 
@@ -32,3 +33,13 @@ def test_an_error_in_a_worker_arrives(workers):
 
 def test_batches_keep_everything():
     assert [list(b) for b in batches(range(5), 2)] == [[0, 1], [2, 3], [4]]
+
+
+def die(number: int) -> int:
+    os.kill(os.getpid(), 9)
+    return number
+
+
+def test_a_killed_worker_is_a_users_error():
+    with pytest.raises(UserError, match="A worker process was killed"):
+        list(Engine(2).map(die, range(3)))

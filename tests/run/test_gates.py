@@ -4,7 +4,12 @@ from demiurgic.core.metric import Metric, Summary
 from demiurgic.run.gates import Gate, judge
 
 SUMMARY = Summary(
-    {"win": Metric(0.8, 0.7, 0.9, 100), "kl": Metric(0.01, 0.005, 0.03, 100), "bad": Metric(float("nan"), 0, 0, 1)}
+    {
+        "win": Metric(0.8, 0.7, 0.9, 100),
+        "kl": Metric(0.01, 0.005, 0.03, 100),
+        "bad": Metric(float("nan"), 0, 0, 1),
+        "zero": Metric(0, 0, 0, 9),
+    }
 )
 
 
@@ -18,6 +23,11 @@ SUMMARY = Summary(
         ({"metric": "kl", "max": 0.02, "on": "value"}, True),
         ({"metric": "kl", "min": 0.001, "max": 0.03}, True),
         ({"metric": "bad", "max": 1.0, "on": "value"}, False),
+        ({"metric": "zero", "max": 0}, True),
+        ({"metric": "zero", "below": 0}, False),
+        ({"metric": "zero", "above": 0}, False),
+        ({"metric": "win", "above": 0.69}, True),
+        ({"metric": "unheard of", "min": 0}, False),
     ],
 )
 def test_the_bad_end_of_the_interval_is_tested(gate, passes):

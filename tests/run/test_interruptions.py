@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from demiurgic.run.status import store_status
 from demiurgic.run.store import Store
 from toys import statuses, walk
 
@@ -43,8 +44,7 @@ def test_kill_at_any_moment_loses_no_finished_step(tmp_path):
         time.sleep(dice.uniform(0.0, 0.5))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        for folder in Store(tmp_path / "store").artifacts():
-            assert (folder / "manifest.json").stat().st_size > 0
+        assert store_status(Store(tmp_path / "store"), verify=True).problems == []
     outcomes = walk(tmp_path, TEXT)
     assert set(statuses(outcomes).values()) <= {"made", "reused"}
     # Every number was counted once, however often the counting was killed; a kill between the line and the state

@@ -47,3 +47,16 @@ def test_a_rejected_step_blocks_in_the_plan_too(tmp_path):
     steps, _ = actions(tmp_path, gated)
     assert steps["parts"][0] == "rejected"
     assert steps["sum"][0] == "blocked"
+
+
+def test_a_step_that_only_requires_an_unmade_one_is_reused(tmp_path):
+    walk(tmp_path)
+    text = SUM.replace("  sum:   {", "  check: {use: numbers, count: 2}\n  sum: {requires: [check], ")
+    assert actions(tmp_path, text)[0]["sum"][0] == "reuse"
+
+
+def test_a_folder_that_is_gone_is_the_reason(tmp_path):
+    from demiurgic.run.store import remove
+
+    remove(walk(tmp_path)[0].folder)
+    assert actions(tmp_path)[0]["some"] == ("run", "its folder is gone from the store")

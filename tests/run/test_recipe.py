@@ -96,12 +96,23 @@ GOOD = "  a: {use: numbers, count: 2}\n  h: {use: halve, data: a, limit: 1}\n"
         (2, "  a b: {use: numbers, count: 1}", "is not a step name"),
         (2, "  a: {use: numbers, count: 2, seed: x}", "a.seed: seed wants a whole number"),
         (2, "  a: {use: numbers, count: 1, word: helo}", 'Did you mean "hello"'),
-        (2, "  a: {use: numbers, count: 1, gates: [{metric: rows}]}", "a gate wants min, max or both"),
+        (
+            2,
+            "  a: {use: numbers, count: 1, gates: [{metric: rows}]}",
+            "a gate wants at least one of min, max, above and below",
+        ),
         (
             2,
             "  a: {use: numbers, count: 1, gates: [{metric: rows, mim: 1}]}",
             'unknown option "mim". Did you mean "min"?',
         ),
+        (2, "  a: {use: total, data: [], threshold: .inf}", "finite number"),
+        (2, "  a: {use: numbers, count: 1, gates: [{metric: rows, max: .nan}]}", "finite number"),
+        (2, "  a: {use: numbers, count: 1, gates: false}", "valid list"),
+        (2, "  a: {use: numbers, count: 1, requires: 5}", "wants a step or a list of steps, found 5"),
+        (2, "  a: {use: shuffle, data: a}", '"a" is this step itself'),
+        (2, "  a: {use: total, data: 'zzz[*]'}", 'there is no step "zzz" above'),
+        (2, "  a: {use: total, data: [], for_each: {weights: [{x: 1}]}}", "takes numbers and words"),
         (2, "  a: {use: numbers, count: 1, for_each: 3}", "for_each wants {key: [value, ...]}"),
         (2, "  a: {use: numbers, count: 1, for_each: {seed: [1, 1]}}", "names a value twice"),
         (4, GOOD + "  b: {use: shuffle, data: c}", 'b.data: there is no step "c" above.'),
@@ -147,6 +158,10 @@ def test_a_mistake_is_named_with_file_and_line(tmp_path, line, text, says):
         ("", "a recipe wants name, seed and steps"),
         ("steps: []", "a recipe wants name, seed and steps"),
         ("nmae: x\nsteps: {a: {use: numbers, count: 1}}", 'unknown key "nmae". Did you mean "name"?'),
+        ("a: 2020-13-45", "not YAML"),
+        (f"a: {'9' * 5000}", "not YAML"),
+        ('a: "\\ud800"', "not YAML"),
+        ("a: " + "[" * 3000, "not YAML"),
         ("seed: x\nsteps: {a: {use: numbers, count: 1}}", "seed wants a whole number, found 'x'"),
     ],
 )
@@ -182,3 +197,20 @@ def test_a_missing_file_is_a_users_error(tmp_path):
 def test_like_copies_for_each_too(tmp_path):
     steps = steps_of(tmp_path, "  a: {use: numbers, count: 2, for_each: {seed: [1, 2]}}\n  b: {like: a, count: 3}\n")
     assert list(steps) == ["a[seed=1]", "a[seed=2]", "b[seed=1]", "b[seed=2]"]
+
+
+def test_an_override_reaches_into_what_like_copied(tmp_path):
+    text = "  a: {use: total, data: [], weights: {x: 1, y: 2}}\n  b: {like: a}\n"
+    steps = steps_of(tmp_path, text, overrides=("b.weights.x=5",))
+    assert steps["b"].config.weights == {"x": 5, "y": 2}
+    assert steps["a"].config.weights == {"x": 1, "y": 2}
+
+
+def test_an_override_of_the_copied_step_is_inherited(tmp_path):
+    steps = steps_of(tmp_path, "  a: {use: numbers, count: 2}\n  b: {like: a}\n", overrides=("a.count=7",))
+    assert steps["b"].config.count == 7
+
+
+def test_a_yaml_merge_key_is_read(tmp_path):
+    text = "  a: &a {use: numbers, count: 2}\n  b: {<<: *a, start: 3}\n"
+    assert steps_of(tmp_path, text)["b"].config.start == 3

@@ -28,6 +28,11 @@ keys = st.sampled_from(
 )
 
 
+ODD = st.sampled_from(
+    ["<<: *a", "&a ", "2020-13-45", "9" * 5000, "!!int xx", "!!omap", ".inf", "[" * 3000, '"\\ud800"']
+)
+
+
 def read(folder: Path, text: str) -> None:
     try:
         recipe(folder, text)
@@ -42,7 +47,11 @@ def test_any_text(tmp_path, text):
 
 
 @EASY
-@given(start=st.integers(0, len(SUM)), length=st.integers(0, 20), put=st.text("[]{}:,.*&!|>'\"\n\t #-ab1", max_size=8))
+@given(
+    start=st.integers(0, len(SUM)),
+    length=st.integers(0, 20),
+    put=st.text("[]{}:,.*&!|>'\"\n\t #-ab1", max_size=8) | ODD,
+)
 def test_a_good_recipe_with_a_piece_replaced(tmp_path, start, length, put):
     read(tmp_path, SUM[:start] + put + SUM[start + length :])
 

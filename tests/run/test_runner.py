@@ -73,7 +73,7 @@ def test_to_runs_one_step_and_what_it_needs(tmp_path):
 
 def test_the_ledger_tells_how_each_step_was_made(tmp_path):
     walk(tmp_path, overrides=("some.count=11",))
-    line = ledger(tmp_path)[1]
+    line = next(line for line in ledger(tmp_path) if line["event"] == "made" and line["step"] == "mixed")
     assert (line["event"], line["step"], line["stage"], line["seed"]) == ("made", "mixed", "shuffle", 7)
     assert line["overrides"] == ["some.count=11"]
     assert line["inputs"]["data"]["step"] == "some"
@@ -94,11 +94,11 @@ def test_a_finished_folder_is_whole_and_no_partial_stays(tmp_path):
 
 
 def test_a_failing_step_stops_the_run_and_keeps_what_was_made(tmp_path):
-    text = SUM.replace("count: 10", "count: 10").replace("sum:   {", "bad: {use: numbers, count: 0}\n  sum:   {")
+    text = SUM.replace("sum:   {", "bad: {use: numbers, count: 0}\n  sum:   {")
     with pytest.raises(UserError, match="count is 0"):
         walk(tmp_path, text)
-    events = [(line["event"], line["step"]) for line in ledger(tmp_path)]
-    assert events[-1] == ("failed", "bad")
+    last = ledger(tmp_path)[-1]
+    assert (last["event"], last["step"], last["reason"]) == ("failed", "bad", "UserError: count is 0; give at least 1")
     assert statuses(walk(tmp_path))["parts"] == "reused"
 
 
@@ -115,7 +115,7 @@ def test_a_missed_gate_rejects_and_blocks_only_what_depends_on_it(tmp_path):
         "other": "made",
     }
     assert outcomes[2].folder.is_dir()  # kept for inspection
-    assert "high = 6, wanted" not in outcomes[3].why or "parts was rejected" in outcomes[3].why
+    assert "parts was rejected: high = 6 [6, 6], wanted interval >= 7: missed" in outcomes[3].why
 
 
 def test_gates_are_judged_again_without_remaking(tmp_path):
@@ -125,9 +125,46 @@ def test_gates_are_judged_again_without_remaking(tmp_path):
     assert statuses(again)["sum"] == "made"
 
 
-def test_a_gate_on_an_unknown_metric_lists_what_there_is(tmp_path):
-    with pytest.raises(UserError, match=r'There is no metric "hihg". Did you mean "high"'):
-        walk(tmp_path, GATED.replace("metric: high", "metric: hihg"))
+def test_a_gate_on_something_that_was_not_measured_rejects_and_the_step_stays_recorded(tmp_path):
+    outcomes = walk(tmp_path, GATED.replace("metric: high", "metric: hihg"))
+    assert statuses(outcomes)["parts"] == "rejected"
+    assert "hihg is not known" in outcomes[2].why
+    assert [line["step"] for line in ledger(tmp_path) if line["event"] == "made"] == ["some", "mixed", "parts", "other"]
+
+
+def test_a_step_killed_before_its_ledger_line_is_recorded_by_the_next_run(tmp_path):
+    walk(tmp_path)
+    path = tmp_path / "store" / "ledger.jsonl"
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if '"step": "parts"' not in line))
+    walk(tmp_path)
+    made = [line for line in ledger(tmp_path) if line["event"] == "made" and line["step"] == "parts"]
+    assert len(made) == 1
+    assert made[0]["seconds"] > 0
+
+
+def test_a_context_from_python_still_reads_from_the_recipes_folder(tmp_path, monkeypatch):
+    from demiurgic.run.context import Context
+    from demiurgic.run.runner import run_recipe
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    first = run_recipe(recipe(tmp_path), Store(tmp_path / "store"), context=Context())
+    assert set(statuses(first).values()) == {"made"}
+    assert set(statuses(walk(tmp_path)).values()) == {"reused"}
+
+
+def test_a_finished_folder_without_its_manifest_is_named_before_any_work(tmp_path):
+    folder = walk(tmp_path)[0].folder
+    (folder / "manifest.json").unlink()
+    with pytest.raises(UserError, match="its manifest is gone. Delete the folder"):
+        walk(tmp_path)
+
+
+def test_a_file_added_to_a_part_is_damage(tmp_path):
+    rows = walk(tmp_path)[0].folder / "rows"
+    (rows / "rows-00001.parquet").write_bytes((rows / "rows-00000.parquet").read_bytes())
+    with pytest.raises(UserError, match="rows-00001.parquet was not written by the step"):
+        walk(tmp_path)
 
 
 def test_requires_orders_and_blocks_without_entering_the_key(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,9 +17,20 @@ import pytest
 from demiurgic.core.artifacts import Manifest
 from demiurgic.core.console import Console
 from demiurgic.core.console import Progress as Bar
+from demiurgic.core.errors import UserError
 from demiurgic.run.context import Context
 from demiurgic.train.checkpoint import Checkpoints
-from tiny_training import DISTIL_STEPS, artifact, distil, log_of, same_weights, tiny_start, tiny_tokens
+from demiurgic.train.log import TrainLog
+from tiny_training import (
+    DISTIL_STEPS,
+    artifact,
+    distil,
+    log_of,
+    other_tokens,
+    same_weights,
+    tiny_start,
+    tiny_tokens,
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (start / "config.json").write_text(json.dumps({**config, "attention_dropout": 0.2}))
     artifact(start, kind="model")
     tiny_tokens(folder / "rows", start)
+    other_tokens(folder / "others", start)
     tiny_start(folder / "teacher", seed=1)
     distil(folder, folder / "whole")
     return folder
@@ -140,12 +153,70 @@ def test_what_came_after_the_last_checkpoint_is_done_again(folder: Path, tmp_pat
 
 
 def test_an_interruption_after_the_training_does_not_repeat_it(folder: Path, tmp_path: Path):
-    whole = distil(folder, tmp_path / "s")
-    key = Manifest.read(whole).key
-    (whole / "manifest.json").unlink()
-    partial = whole.rename(tmp_path / f"s-{key}.partial")
+    partial = without_manifest(distil(folder, tmp_path / "s"))
     assert not (partial / "checkpoint").exists()
     assert_same(distil(folder, tmp_path / "s", cut(1, checkpoint_seconds=0)), folder)
+
+
+def without_manifest(whole: Path) -> Path:
+    """A finished step as it was just before its manifest was written."""
+    key = Manifest.read(whole).key
+    (whole / "manifest.json").unlink()
+    return whole.rename(whole.with_name(f"{whole.name}-{key}.partial"))
+
+
+def test_a_checkpoint_that_a_kill_left_beside_the_result_goes(folder: Path, tmp_path: Path):
+    partial = without_manifest(distil(folder, tmp_path / "s"))
+    (partial / "checkpoint" / f"step-{DISTIL_STEPS:08d}").mkdir(parents=True)
+    step = distil(folder, tmp_path / "s", cut(1, checkpoint_seconds=0))
+    assert sorted(path.name for path in step.iterdir()) == ["log.jsonl", "manifest.json", "model", "result.json"]
+
+
+def test_a_result_without_its_model_is_made_again(folder: Path, tmp_path: Path):
+    partial = without_manifest(distil(folder, tmp_path / "s"))
+    shutil.rmtree(partial / "model")
+    assert_same(distil(folder, tmp_path / "s"), folder)
+
+
+def test_ctrl_c_at_the_end_of_the_last_evaluation_is_not_lost(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write = TrainLog.write
+
+    def write_and_press(log: TrainLog, line: dict[str, Any]) -> None:
+        write(log, line)
+        if "held_out" in line and line["step"] == DISTIL_STEPS:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainLog, "write", write_and_press)
+        with pytest.raises(KeyboardInterrupt):
+            distil(folder, tmp_path / "s")
+    checkpoint = checkpoint_of(tmp_path / "s").newest()
+    assert checkpoint is not None
+    assert checkpoint.progress.evaluated_step == DISTIL_STEPS
+    assert_same(distil(folder, tmp_path / "s"), folder)
+
+
+def test_a_log_that_lost_steps_is_not_gone_on_from(folder: Path, tmp_path: Path):
+    with pytest.raises(KeyboardInterrupt):
+        distil(folder, tmp_path / "s", interrupted(5))
+    (log,) = tmp_path.glob("s-*.partial/log.jsonl")
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:3]))
+    with pytest.raises(
+        UserError, match=r"log.jsonl lacks step 4 \(2 in all\).*goes on after step 5. Delete the folder"
+    ):
+        distil(folder, tmp_path / "s")
+
+
+def test_the_log_is_on_the_disk_before_the_checkpoint(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    done = []
+    sync, write = TrainLog.sync, Checkpoints.write
+    monkeypatch.setattr(TrainLog, "sync", lambda log: (done.append("log"), sync(log)))
+    monkeypatch.setattr(Checkpoints, "write", lambda self, state: (done.append("checkpoint"), write(self, state)))
+    with pytest.raises(KeyboardInterrupt):
+        distil(folder, tmp_path / "s", interrupted(2))
+    assert done == ["log", "checkpoint"]
 
 
 KILLED = """

@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from demiurgic.core.errors import UserError
 from demiurgic.train.log import TrainLog, last_step
 
 
@@ -38,9 +41,31 @@ def test_an_evaluation_the_checkpoint_does_not_know_is_dropped(tmp_path: Path):
 
 def test_a_line_that_a_kill_cut_short_is_dropped(tmp_path: Path):
     write(tmp_path / "log.jsonl", STEPS[0], tail='{"step": 2, "tot')
-    with TrainLog(tmp_path / "log.jsonl", step=5, evaluated_step=5):
+    with TrainLog(tmp_path / "log.jsonl", step=1, evaluated_step=1):
         pass
     assert lines(tmp_path / "log.jsonl") == STEPS[:1]
+
+
+def test_what_a_power_cut_left_after_the_checkpoint_is_dropped(tmp_path: Path):
+    write(tmp_path / "log.jsonl", STEPS[0], tail="\0\0\0\n" + json.dumps(STEPS[2]) + "\n")
+    with TrainLog(tmp_path / "log.jsonl", step=1, evaluated_step=1):
+        pass
+    assert lines(tmp_path / "log.jsonl") == STEPS[:1]
+
+
+@pytest.mark.parametrize(
+    ("kept", "step", "wrong"),
+    [
+        ([0, 2], 3, r"lacks step 2 \(1 in all\); the checkpoint beside it goes on after step 3"),
+        ([0], 3, r"lacks step 2 \(2 in all\)"),
+        ([], 1, r"lacks step 1 \(1 in all\)"),
+        ([0, 1, 1], 2, "has its steps twice or out of order"),
+    ],
+)
+def test_a_log_without_every_step_of_the_checkpoint_is_refused(tmp_path: Path, kept: list[int], step: int, wrong: str):
+    write(tmp_path / "log.jsonl", *(STEPS[number] for number in kept))
+    with pytest.raises(UserError, match=wrong), TrainLog(tmp_path / "log.jsonl", step=step, evaluated_step=0):
+        pass
 
 
 def test_a_line_is_in_the_file_before_the_next_step(tmp_path: Path):

@@ -1,8 +1,12 @@
 """The stage `train`, whole, on a model of two layers."""
 
+import itertools
+import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,18 +17,29 @@ from demiurgic.core.artifacts import Manifest, Model
 from demiurgic.core.console import Console
 from demiurgic.core.console import Progress as Bar
 from demiurgic.core.errors import UserError
-from demiurgic.core.records import Row
+from demiurgic.core.metric import Metric
 from demiurgic.models.likelihood import token_nats
 from demiurgic.models.load import load_model, save_model
 from demiurgic.models.windows import Windows
 from demiurgic.run.context import Context
-from demiurgic.train.budget import steps_within
+from demiurgic.run.stage import Reference
+from demiurgic.run.step import step_key
 from demiurgic.train.losses import LOSSES
 from demiurgic.train.objective import TokenBatch, objective
 from demiurgic.train.signals.live import LiveTeacher
-from demiurgic.train.train import TrainConfig
-from tiny_models import LINES
-from tiny_training import LENGTH, artifact, components, log_of, quiet, same_weights, tiny_start, tiny_tokens, train
+from demiurgic.train.train import STAGE, TrainConfig
+from tiny_training import (
+    LENGTH,
+    artifact,
+    components,
+    log_of,
+    other_tokens,
+    quiet,
+    same_weights,
+    tiny_start,
+    tiny_tokens,
+    train,
+)
 
 KL = {"use": "forward_kl", "weight": 0.9}
 CE = {"use": "cross_entropy", "weight": 0.1}
@@ -36,8 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("train")
     start = tiny_start(folder / "start")
     tiny_tokens(folder / "rows", start)
-    held_out = (Row(id=f"held:{number}", text=line.upper()) for number, line in enumerate(LINES))
-    tiny_tokens(folder / "others", start, rows=held_out)
+    other_tokens(folder / "others", start)
     train(folder, "teacher", steps=40, learning_rate=1e-2)
     return folder
 
@@ -138,28 +152,55 @@ def test_the_best_weights_by_held_out_loss_are_kept(folder: Path, tmp_path: Path
     best = min(evaluations, key=lambda line: line["held_out"]["nats_per_token"])
     metrics = metrics_of(step)
     assert metrics["best_step"] == best["step"] < 12
-    assert metrics["held_out_loss"] == pytest.approx(best["held_out"]["nats_per_token"])
+    assert metrics["held_out_loss"] == best["held_out"]["nats_per_token"]
     windows = Windows.open(folder / "others" / "tokens")
     batch = TokenBatch.of(windows.batch(range(len(windows))), device=torch.device("cpu"))
     nats_BT = token_nats(load_model(step / "model", device="cpu"), batch.ids_BT, documents_BT=batch.documents_BT)
     assert float((nats_BT * batch.weights_BT).sum() / batch.weights_BT.sum()) == pytest.approx(metrics["held_out_loss"])
 
 
-def test_equal_seconds_trains_the_steps_that_fit_into_the_other_models_time(folder: Path, tmp_path: Path):
-    reference = tmp_path / "reference"
-    train(folder, str(reference), steps=80, batch=4)
-    step = train(folder, str(tmp_path / "s"), match_seconds=reference, batch=2, warmup_steps=5)
-    seconds = [line["seconds"] for line in log_of(step)]
-    told = (steps_within(metrics_of(reference)["train_seconds"], seconds[:count]) for count in range(1, 31))
-    assert metrics_of(step)["steps"] == len(seconds) == next(steps for steps in told if steps is not None)
-    assert metrics_of(step)["train_seconds"] == pytest.approx(sum(seconds))
+def trained_for(seconds: float, folder: Path, out: Path) -> Path:
+    """A copy of the start weights that says it took so long to train; returns the part's folder."""
+    part = out / "model"
+    shutil.copytree(folder / "start" / "model", part)
+    return artifact(part, kind="model", metrics={"train_seconds": seconds})
 
 
-def test_equal_seconds_warms_up_until_the_pace_is_known(folder: Path, tmp_path: Path):
-    train(folder, str(tmp_path / "reference"), steps=80, batch=4)
-    step = train(folder, str(tmp_path / "s"), match_seconds=tmp_path / "reference", warmup_steps=5, learning_rate=3e-3)
-    rates = [line["learning_rate"] for line in log_of(step)][:30]
-    assert rates == pytest.approx([1e-4 * (number + 1) for number in range(len(rates))])
+def test_equal_seconds_trains_the_steps_that_fit_into_the_other_models_time(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    reference = trained_for(20.2, folder, tmp_path / "reference")
+    ticks = itertools.count()
+    clock = SimpleNamespace(perf_counter=lambda: 0.5 * next(ticks))  # it is read at both ends of a step
+    monkeypatch.setattr("demiurgic.train.loop.time", clock)
+    step = train(folder, str(tmp_path / "s"), match_seconds=reference, warmup_steps=30)
+    metrics = metrics_of(step)
+    assert [line["seconds"] for line in log_of(step)] == [0.5] * 40
+    assert (metrics["steps"], metrics["train_seconds"]) == (40, 20)
+    assert metrics["seconds_ratio"] == pytest.approx(20 / 20.2)
+    assert Manifest.read(step).summary.facts["seconds_to_match"] == 20.2
+
+
+def test_the_seconds_that_are_matched_enter_the_key(folder: Path, tmp_path: Path):
+    given = {"model": folder / "start" / "model", "data": folder / "rows" / "tokens", "warmup_steps": 30}
+    keys = []
+    for seconds in (20.0, 21.0, 20.0):
+        part = trained_for(seconds, folder, tmp_path / str(len(keys)))
+        config = TrainConfig.model_validate({**given, "match_seconds": part})
+        assert config.key_facts() == {"seconds_to_match": seconds}
+        keys.append(step_key(STAGE, config, seed=3, base=tmp_path))
+    assert keys[0] == keys[2] != keys[1]
+
+
+def test_without_seconds_to_match_nothing_enters_the_key(folder: Path):
+    given = {"model": folder / "start" / "model", "data": folder / "rows" / "tokens", "steps": 1}
+    assert TrainConfig.model_validate(given).key_facts() == {}
+
+
+def test_the_held_out_loss_is_a_number_and_no_estimate(folder: Path, tmp_path: Path):
+    step = train(folder, str(tmp_path / "s"), held_out=folder / "others" / "tokens")
+    loss = Manifest.read(step).summary.metrics["held_out_loss"]
+    assert loss == Metric.exact(loss.value)
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_change(folder: Path, tmp_path: Path):
@@ -202,19 +243,35 @@ class TestWhatCanBeSeenWithoutFiles:
             ({"losses": [{"use": "forward_kl", "temperature": 0}]}, "greater than 0"),
             ({"micro_batch": 5}, "micro_batch .5. is larger than batch .2."),
             ({"schedule": "linear"}, "'cosine', 'wsd' or 'constant'"),
+            ({"warmup_steps": 2}, "warmup_steps .2. is not less than the 2 steps"),
+            ({"steps": None, "match_seconds": "teacher", "warmup_steps": 29}, "warmup_steps .29. is less than 30"),
+            ({"held_out_windows": 2}, "held_out_windows counts windows of held_out, which is not given"),
+            ({"held_out": "data"}, "held_out and data are the same"),
+            *(
+                ({name: value}, "finite number")
+                for name in ("learning_rate", "weight_decay", "gradient_clip", "min_learning_rate_share")
+                for value in (float("inf"), float("nan"))
+            ),
+            ({"steps": None, "epochs": float("inf")}, "finite number"),
+            ({"betas": (0.9, float("nan"))}, "finite number"),
         ],
     )
     def test_a_mistake_is_named(self, folder: Path, values: dict[str, Any], message: str):
         given: dict[str, Any] = {"model": folder / "start" / "model", "data": folder / "rows" / "tokens"}
         given |= {"steps": 2, "batch": 2, **values}
-        if "teacher" in values:
-            given["teacher"] = folder / "teacher" / "model"
+        named = {"teacher": folder / "teacher" / "model", "data": folder / "rows" / "tokens"}
+        given |= {name: named[value] for name, value in given.items() if isinstance(value, str) and value in named}
         with pytest.raises(ValidationError, match=message):
             TrainConfig.model_validate(given)
 
     def test_the_default_loss_is_cross_entropy(self, folder: Path):
         given = {"model": folder / "start" / "model", "data": folder / "rows" / "tokens", "steps": 1}
         assert TrainConfig.model_validate(given).losses == [LOSSES.choose("cross_entropy")]
+
+    def test_a_recipe_that_holds_out_its_training_tokens_is_refused_when_it_is_read(self):
+        given = {"model": "small", "data": "few", "held_out": "few", "steps": 2}
+        with pytest.raises(ValidationError, match="held_out and data are the same"):
+            TrainConfig.model_validate(given, context={"resolve": lambda text, kind: Reference(text, "part")})
 
 
 class TestWhatDoesNotBelongTogether:
@@ -229,8 +286,36 @@ class TestWhatDoesNotBelongTogether:
         other = tiny_start(tmp_path / "other")
         (other / "tokenizer.json").write_text((other / "tokenizer.json").read_text() + "\n")
         tokens = tiny_tokens(tmp_path / "tokens", other)
-        with pytest.raises(UserError, match="were made with different tokenizers"):
+        with pytest.raises(UserError, match="were made with another tokenizer"):
             train(folder, str(tmp_path / "s"), held_out=tokens)
+
+    def test_held_out_tokens_that_are_the_training_tokens_from_another_step(self, folder: Path, tmp_path: Path):
+        same = tiny_tokens(tmp_path / "same", folder / "start" / "model")
+        with pytest.raises(UserError, match="holds the same tokens as data"):
+            train(folder, str(tmp_path / "s"), held_out=same)
+
+    def test_tokens_of_another_dialect(self, folder: Path, tmp_path: Path):
+        tokens = tiny_tokens(tmp_path / "tokens", folder / "start" / "model")
+        facts = json.loads((tokens / "tokens.json").read_text())
+        (tokens / "tokens.json").write_text(json.dumps({**facts, "dialect": "latin"}))
+        with pytest.raises(UserError, match="in the dialect latin; the model .* speaks chatml"):
+            train(folder, str(tmp_path / "s"), data=artifact(tokens, kind="tokens"))
+
+    def test_held_out_windows_longer_than_the_context(self, folder: Path, tmp_path: Path):
+        start = folder / "start" / "model"
+        long = tiny_tokens(tmp_path / "long", start, length=300)
+        with pytest.raises(UserError, match="have 300 tokens; the model .* attends to 256"):
+            train(folder, str(tmp_path / "s"), held_out=long)
+
+    def test_windows_longer_than_the_teachers_context(self, folder: Path, tmp_path: Path):
+        teacher = tiny_start(tmp_path / "short", context=8)
+        with pytest.raises(UserError, match=f"have {LENGTH} tokens; the model .*short.* attends to 8"):
+            train(folder, str(tmp_path / "s"), teacher=teacher, losses=[KL])
+
+    def test_a_warm_up_longer_than_the_epochs(self, folder: Path, tmp_path: Path):
+        with pytest.raises(UserError, match="warmup_steps .50. is not less than the 2 steps"):
+            num_windows = len(Windows.open(folder / "rows" / "tokens"))
+            train(folder, str(tmp_path / "s"), epochs=1, batch=num_windows - 1, warmup_steps=50)
 
     def test_windows_longer_than_the_context(self, folder: Path, tmp_path: Path):
         with pytest.raises(UserError, match=f"have {LENGTH} tokens; the model .* attends to 8"):
@@ -238,4 +323,4 @@ class TestWhatDoesNotBelongTogether:
 
     def test_a_model_that_was_not_trained_has_no_seconds_to_match(self, folder: Path, tmp_path: Path):
         with pytest.raises(UserError, match="match_seconds wants a model that a train step made"):
-            train(folder, str(tmp_path / "s"), match_seconds=folder / "start" / "model")
+            train(folder, str(tmp_path / "s"), match_seconds=folder / "start" / "model", warmup_steps=30)

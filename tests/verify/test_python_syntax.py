@@ -1,10 +1,15 @@
 """Is this text Python? Yes or no for any text at all."""
 
+import platform
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demiurgic.verify.python_syntax import parse, parses, syntax_error
+from demiurgic.curate.filters import FILTERS
+from demiurgic.evaluate.suite import SUITES
+from demiurgic.verify.python_syntax import grammar, parse, parses, syntax_error
 from tiny_rows import a_few
 
 
@@ -50,3 +55,13 @@ def test_every_failure_to_parse_is_a_syntax_error():
 @given(text=st.text(st.characters()))
 def test_any_text_parses_or_does_not(text):
     assert parses(text) is (syntax_error(text) is None)
+
+
+def test_the_grammar_is_that_of_the_running_python():
+    assert platform.python_version().startswith(f"{grammar(Path())}.")
+
+
+@pytest.mark.parametrize("entry", [FILTERS.get("python_syntax"), SUITES.get("python_completion")], ids=lambda e: e.name)
+def test_what_asks_the_grammar_enters_the_key_with_it(entry):
+    assert entry.fingerprint is not None
+    assert entry.fingerprint(Path(), max_rows=3) == grammar(Path())

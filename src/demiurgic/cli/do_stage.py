@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from demiurgic.cli.options import context_of, device_option, quiet_option, workers_option
+from demiurgic.cli.options import context_of, device_option, json_option, print_json, quiet_option, workers_option
 
 
 @click.command("do")
@@ -16,8 +16,16 @@ from demiurgic.cli.options import context_of, device_option, quiet_option, worke
 @workers_option
 @device_option
 @quiet_option
+@json_option
 def command(
-    stage: str, values: tuple[str, ...], out: Path, seed: int, workers: int | None, device: str, quiet: bool
+    stage: str,
+    values: tuple[str, ...],
+    out: Path,
+    seed: int,
+    workers: int | None,
+    device: str,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Run one stage without a recipe. Values are YAML; a reference is the folder of a finished step or part.
 
@@ -30,7 +38,7 @@ def command(
     from demiurgic import api
     from demiurgic.core.artifacts import Manifest
     from demiurgic.core.errors import UserError
-    from demiurgic.report.steps import print_manifest
+    from demiurgic.report.steps import manifest_json, print_manifest
     from demiurgic.run.expand import set_place
     from demiurgic.run.yaml_lines import parse_value
 
@@ -40,7 +48,9 @@ def command(
         if not equals:
             raise UserError(f'"{value}" is not KEY=VALUE. Write, for example: source=python_stdlib')
         set_place(config, key.split("."), parse_value(text), what=value)
-    context = context_of(workers=workers, device=device, quiet=quiet, base=Path.cwd())
+    context = context_of(workers=workers, device=device, quiet=quiet or as_json, base=Path.cwd())
     folder = api.run_stage(stage, config, out, seed=seed, context=context)
-    if not quiet:
+    if as_json:
+        print_json(manifest_json(folder, Manifest.read(folder)))
+    elif not quiet:
         print_manifest(folder, Manifest.read(folder))

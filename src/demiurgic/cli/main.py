@@ -1,9 +1,10 @@
 """The entry point: a table of commands, each imported when used, and the one place where errors become exit codes."""
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -69,7 +70,9 @@ def main() -> None:
     from demiurgic.core.errors import UserError
 
     try:
-        code = cli.main(prog_name="demiurgic", standalone_mode=False)
+        # Not cli.main(): it would make an interruption of every EOFError, and exit code 1 of a closed pipe.
+        with cli.make_context("demiurgic", sys.argv[1:]) as context:
+            code = cli.invoke(context)
     except UserError as error:
         click.echo(f"{click.style('Stopped', fg='red', bold=True)}: {error}", err=True)
         sys.exit(2)
@@ -80,13 +83,26 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo(
-            "\nInterrupted. Everything finished is kept, and a running training left a checkpoint: "
-            "the same command goes on from there.",
-            err=True,
-        )
-        sys.exit(130)
+        _interrupted()
     except BrokenPipeError:
-        sys.exit(0)  # `demiurgic … | head`
-    sys.exit(code if isinstance(code, int) else 0)
+        _close_quietly()  # `demiurgic … | head`
+    else:
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupted() -> NoReturn:
+    click.echo(
+        "\nInterrupted. Everything finished is kept, and a running training left a checkpoint: "
+        "the same command goes on from there.",
+        err=True,
+    )
+    sys.exit(130)
+
+
+def _close_quietly() -> NoReturn:
+    # Python would complain of the closed pipe once more when it flushes at the end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)

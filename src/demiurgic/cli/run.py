@@ -44,7 +44,7 @@ def command(
     Examples:
       demiurgic run
       demiurgic run my.yaml --to student
-      demiurgic run stdlib --set student.steps=50 --set seed=3 --store /tmp/try
+      demiurgic run stdlib --set student.steps=100 --set seed=3 --store /tmp/try
     """
     from demiurgic import api
     from demiurgic.report.steps import outcomes_json, print_outcomes

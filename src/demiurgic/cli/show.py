@@ -33,21 +33,30 @@ def command(what: str, name: str | None, rows: int | None, part: str | None, sto
     from demiurgic.core.artifacts import Dataset, Manifest
     from demiurgic.core.errors import UserError
     from demiurgic.report.steps import manifest_json, print_manifest
+    from demiurgic.run.lineage import revocation, revoked_keys
     from demiurgic.run.store import Store
 
     folder = Store(store).named(what)
     manifest = Manifest.read(folder)
+    revoked = revocation(manifest, revoked_keys(Store(store).ledger))
     if rows is None:
         if as_json:
-            print_json(manifest_json(folder, manifest))
+            print_json({**manifest_json(folder, manifest), "revoked": revoked})
         else:
             print_manifest(folder, manifest)
+    if revoked and not as_json:
+        click.echo(f"Unusable: {revoked}", err=True)
+    if rows is None:
         return
     datasets = [part for part, made in manifest.parts.items() if made.kind == Dataset.kind]
     if not datasets or (part and part not in datasets):
         raise UserError(f"{manifest.step} has the datasets: {', '.join(datasets) or 'none'}. Name one with --part.")
-    for row in islice(Dataset.open(folder / (part or datasets[0])).rows(), rows):
-        click.echo(json.dumps(row.to_json(), ensure_ascii=False, indent=None if as_json else 1))
+    shown = [row.to_json() for row in islice(Dataset.open(folder / (part or datasets[0])).rows(), rows)]
+    if as_json:
+        print_json(shown)
+        return
+    for row in shown:
+        click.echo(json.dumps(row, ensure_ascii=False, indent=1))
 
 
 def _show_shape(name: str | None, *, as_json: bool) -> None:

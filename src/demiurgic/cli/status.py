@@ -19,11 +19,11 @@ def command(verify: bool, store: Path, as_json: bool) -> int:
       demiurgic status
       demiurgic status --verify
     """
-    from demiurgic.core.console import duration, size
+    from demiurgic.core.console import Console, duration, size
     from demiurgic.run.status import store_status
     from demiurgic.run.store import Store
 
-    status = store_status(Store(store), verify=verify)
+    status = store_status(Store(store), verify=verify, console=Console(quiet=as_json))
     if as_json:
         recipes = {name: [step.to_json() for step in steps] for name, steps in status.recipes.items()}
         print_json({"recipes": recipes, "partials": list(status.partials), "problems": list(status.problems)})

@@ -47,7 +47,8 @@ class Part:
 class Manifest:
     """What a finished step's folder says of itself.
 
-    `inputs` maps config fields to the parts they read; `lineage` maps the keys of all ancestors to what they were.
+    `inputs` maps config fields to the parts they read; `lineage` maps the keys of all ancestors to what they were;
+    `took` holds what the making took and under which circumstances (seconds, memory, versions, device).
     """
 
     step: str
@@ -60,6 +61,7 @@ class Manifest:
     parts: Mapping[str, Part]
     summary: Summary
     lineage: Mapping[str, JSON]
+    took: Mapping[str, JSON]
     made: str
 
     @classmethod
@@ -92,7 +94,7 @@ class Manifest:
             for name, part in self.parts.items()
         }
         fields = {name: getattr(self, name) for name in ("step", "stage", "version", "key", "config", "seed", "made")}
-        fields |= {"inputs": dict(self.inputs), "lineage": dict(self.lineage)}
+        fields |= {"inputs": dict(self.inputs), "lineage": dict(self.lineage), "took": dict(self.took)}
         data = {**fields, "summary": self.summary.to_json(), "parts": parts}
         write_text(folder / MANIFEST, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
@@ -122,6 +124,9 @@ def damage(folder: Path, part: Part, *, full: bool = False) -> str | None:
             return f"{path} has {stat.st_size} bytes where {stamp.size_bytes} were written"
         if (full or stat.st_mtime_ns != stamp.mtime_ns) and digest_file(path) != stamp.sha256:
             return f"{path} does not have the content that was written"
+    strangers = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - set(part.files)
+    if strangers:
+        return f"{folder / min(strangers)} was not written by the step"
     return None
 
 

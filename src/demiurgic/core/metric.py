@@ -1,5 +1,6 @@
 """A number with its neighbours: the interval it lies in and how many things it was measured on."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -34,6 +35,10 @@ class Metric:
         if self.low == self.high == self.value:
             return f"{self.value:,.0f}" if float(self.value).is_integer() else f"{self.value:.4g}"
         digits = 3 if abs(self.value) < 100 else 1
+        half_width = (self.high - self.low) / 2
+        # Half an interval is at least 1 in the last digit; one so narrow that it is rounding error shows none.
+        if half_width > 1e-12 * abs(self.value) and math.isfinite(half_width):
+            digits = max(digits, -math.floor(math.log10(half_width)))
         return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
 
 

@@ -31,7 +31,7 @@ from demiurgic.core.metric import JSON
 class Options(BaseModel):
     """The options of a registered thing; unknown ones are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,21 @@ class Choice:
 
 
 class Registry:
-    """Named things of one sort. `package` is the folder whose files register them."""
+    """Named things of one sort. `package` is the folder whose files register them.
 
-    def __init__(self, plural: str, *, package: str, shared: type[BaseModel] | None = None) -> None:
+    `singular` is what one of them is called, the plural without its s when not given.
+    """
+
+    def __init__(
+        self, plural: str, *, package: str, singular: str | None = None, shared: type[BaseModel] | None = None
+    ) -> None:
         self.plural = plural
+        self.singular = singular or plural.removesuffix("s")
         self.package = package
         self.shared = shared
         self._entries: dict[str, Entry] = {}
         self._discovered = False
+        self._discovering = False
 
     def register(
         self,
@@ -105,8 +112,9 @@ class Registry:
 
         def add(make: Callable[..., Any]) -> Any:
             known = self._entries.get(name)
-            if known is not None and known.make.__qualname__ != make.__qualname__:
-                raise ValueError(f"{self.plural}: {name!r} is registered twice")
+            if known is not None and _place(known.make) != _place(make):
+                places = f"by {_place(known.make)} and by {_place(make)}"
+                raise ValueError(f"{self.plural}: {name!r} is registered twice, {places}")
             self._entries[name] = Entry(name, make, _options_of(make, name), version, fingerprint, facts)
             return make
 
@@ -121,7 +129,7 @@ class Registry:
         """The thing of that name; a UserError that suggests the nearest one when there is none."""
         self._discover()
         if name not in self._entries:
-            raise UserError(unknown(self.plural.removesuffix("s"), name, self._entries))
+            raise UserError(unknown(self.singular, name, self._entries))
         return self._entries[name]
 
     def choose(self, value: Any) -> Choice:
@@ -151,19 +159,29 @@ class Registry:
         return Choice(self, entry, options, shared)
 
     def _discover(self) -> None:
-        if self._discovered:
+        # A module that looks something up while it is imported finds what is registered so far.
+        if self._discovered or self._discovering:
             return
-        self._discovered = True
-        folder = importlib.import_module(self.package)
-        for module in pkgutil.iter_modules(folder.__path__):
-            importlib.import_module(f"{self.package}.{module.name}")
-        for point in entry_points(group=f"demiurgic.{self.plural}"):
-            point.load()
+        self._discovering = True
+        try:
+            folder = importlib.import_module(self.package)
+            for module in pkgutil.iter_modules(folder.__path__):
+                importlib.import_module(f"{self.package}.{module.name}")
+            for point in entry_points(group=f"demiurgic.{self.plural}"):
+                point.load()
+            self._discovered = True
+        finally:
+            self._discovering = False
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
             self.choose, serialization=core_schema.plain_serializer_function_ser_schema(Choice.to_json)
         )
+
+
+def _place(make: Callable[..., Any]) -> str:
+    """Where a function stands; equal when a module is imported again."""
+    return f"{make.__module__}.{make.__qualname__}"
 
 
 def _options_of(make: Callable[..., Any], name: str) -> type[Options]:

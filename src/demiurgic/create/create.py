@@ -12,7 +12,7 @@ from demiurgic.core.errors import unknown
 from demiurgic.core.metric import Metric, Summary
 from demiurgic.models.build import build_model
 from demiurgic.models.load import save_model
-from demiurgic.models.shape import Shape, parameters
+from demiurgic.models.shape import K_QUANT_BLOCK, Shape, parameters, takes_k_quants
 from demiurgic.models.shapes import SHAPES
 from demiurgic.models.tokenizer import load_tokenizer
 from demiurgic.run.context import Context
@@ -62,6 +62,11 @@ def run(config: CreateConfig, out: Path, context: Context) -> Summary:
     model = build_model(shape, tokenizer, seed=context.random.number("weights"), context=config.context)
     save_model(model, config.tokenizer.path, out / "model")
 
+    if not takes_k_quants(shape):
+        context.console.say(
+            f"hidden ({shape.hidden}), heads * head_dim ({shape.heads * shape.head_dim}) and intermediate "
+            f"({shape.intermediate}) are not all multiples of {K_QUANT_BLOCK}: k-quants of GGUF will not fit this model"
+        )
     counts = parameters(shape, vocab=len(tokenizer))
     by_part = {f"parameters_{part}": Metric.exact(count) for part, count in counts.model_dump().items()}
     return Summary(
@@ -71,6 +76,7 @@ def run(config: CreateConfig, out: Path, context: Context) -> Summary:
             "dimensions": shape.model_dump(mode="json", exclude={"description", "vocab"}),
             "vocab_size": len(tokenizer),
             "context": config.context or shape.context,
+            "k_quants": takes_k_quants(shape),
         },
     )
 

@@ -64,12 +64,16 @@ def run(config: TokenizerConfig, out: Path, context: Context) -> Summary:
 
 
 def bytes_per_token(texts: dict[str, str], tokenizer: "PreTrainedTokenizerFast", *, seed: int) -> Metric:
-    """UTF-8 bytes of the texts (by row id) over the tokens they become, with an interval over rows."""
+    """UTF-8 bytes of the texts (by row id) over the tokens they become, with an interval over rows.
+
+    One row says nothing of others: its value stands without an interval.
+    """
     ids = _encode(list(texts.values()), tokenizer)
     rows = [(row, text, len(tokens)) for (row, text), tokens in zip(texts.items(), ids, strict=True) if tokens]
     names = [row for row, _, _ in rows]
     sizes = [float(len(text.encode())) for _, text, _ in rows]
-    return ratio(Measured(names, names, sizes, [float(count) for _, _, count in rows]), seed=seed)
+    measured = Measured(names, names, sizes, [float(count) for _, _, count in rows])
+    return ratio(measured, seed=seed) if len(rows) > 1 else Metric.exact(measured.value)
 
 
 def check_round_trip(texts: list[str], tokenizer: "PreTrainedTokenizerFast") -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from demiurgic.core.registry import Choice
 from demiurgic.curate.duplicates import Seen
 from demiurgic.curate.filters import FILTERS, Drop, FilterChoice
 from demiurgic.curate.judge import Judged, judge
-from demiurgic.curate.split import SIDES, Side, Split, group_of, side_of
+from demiurgic.curate.split import SIDES, Side, Split, side_of, split_group
 from demiurgic.run.context import Context
 from demiurgic.run.stage import Stage, StageConfig
 
@@ -28,7 +28,7 @@ ACCOUNTING = "accounting.json"
 
 
 def _usual_filters() -> list[Choice]:
-    return [FILTERS.choose(name) for name in ("schema", "length", "python_syntax")]
+    return [FILTERS.choose(name) for name in ("schema", "fits_dialect", "length", "python_syntax")]
 
 
 class CurateConfig(StageConfig):
@@ -61,9 +61,14 @@ class _Account:
     def num_dropped(self) -> int:
         return sum(reasons.total() for reasons in self.dropped.values())
 
-    def check(self) -> None:
-        if self.rows_in != self.kept.total() + self.num_dropped:
-            raise AssertionError(f"{self.rows_in} rows came in; {self.kept.total()} kept, {self.num_dropped} dropped")
+    def check(self, *, num_rows: int, written: Mapping[str, int]) -> None:
+        """Raises AssertionError unless all `num_rows` of the data came in, and each part was `written` what it got."""
+        counted = {part: self.kept[part] for part in SIDES} | {DROPPED: self.num_dropped}
+        if self.rows_in != num_rows or sum(counted.values()) != num_rows or counted != written:
+            raise AssertionError(
+                f"rows were lost: the data holds {num_rows}, {self.rows_in} came in, {counted} were counted and "
+                f"{dict(written)} written"
+            )
 
     def groups(self) -> dict[str, int]:
         counts = Counter(self.sides.values())
@@ -97,11 +102,11 @@ def run(config: CurateConfig, out: Path, context: Context) -> Summary:
                 account.drop(item.row, drop.reason)
                 writers[DROPPED].write(_with_reason(item.row, drop))
                 continue
-            group = group_of(item.row, by=config.split.by)
+            group = split_group(item.row, by=config.split.by)
             side = side_of(group, split=config.split, seed=seed)
             account.place(group, side)
             writers[side].write(item.row)
-    account.check()
+    account.check(num_rows=num_rows, written={part: writer.num_rows for part, writer in writers.items()})
     summary = account.summary()
     write_text(out / ACCOUNTING, json.dumps(summary.to_json(), indent=1, ensure_ascii=False) + "\n")
     _check_sides(account, config.split)

@@ -38,7 +38,7 @@ def judge(rows: Iterable[Row], *, filters: Sequence[Choice], engine: Engine, num
 
     work = partial(verdicts, filters=named)
     for drops in engine.map(work, sending(), worth_processes=num_rows > WORTH_PROCESSES):
-        yield from map(Judged, sent.popleft(), drops)
+        yield from (Judged(row, drop) for row, drop in zip(sent.popleft(), drops, strict=True))
 
 
 def verdicts(rows: Sequence[Row], *, filters: Sequence[dict[str, JSON]]) -> list[Drop | None]:

@@ -4,8 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from demiurgic.core.errors import UserError, nearest
-from demiurgic.core.hashing import canonical
+from demiurgic.core.groups import group_of
 from demiurgic.core.records import Row
 from demiurgic.core.seeds import share_of
 from demiurgic.curate.duplicates import said
@@ -23,7 +22,7 @@ class Split(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     by: str = "row"
-    """`row`, `source`, or the name of a field of the rows' meta (`module`)."""
+    """`row`, a field of the rows (`source`, `domain`, `license`, `id`), or one of their meta (`module`)."""
     held_out: float = Field(default=0.1, ge=0, lt=1)
     validation: float = Field(default=0.0, ge=0, lt=1)
 
@@ -37,24 +36,12 @@ class Split(BaseModel):
         return {"held_out": self.held_out, "validation": self.validation}.get(side, 1 - self.held_out - self.validation)
 
 
-def group_of(row: Row, *, by: str) -> str:
-    """The group of a row. Raises UserError when its meta has no such field.
+def split_group(row: Row, *, by: str) -> str:
+    """The group of a row. Raises UserError when it has no such field.
 
     Single rows are grouped by what they say, so that copies that were not removed stay on one side.
     """
-    if by == "row":
-        return said(row)
-    if by == "source":
-        return row.source
-    facts = row.facts
-    if by not in facts:
-        has = ", ".join(facts) or "none"
-        raise UserError(
-            f'The row {row.id} has no "{by}" in its meta to split by; its fields: {has}.{nearest(by, facts)} '
-            "Set split.by to a field that every row has, to source, or to row."
-        )
-    value = facts[by]
-    return value if isinstance(value, str) else canonical(value)
+    return said(row) if by == "row" else group_of(row, by=by, option="split.by")
 
 
 def side_of(group: str, *, split: Split, seed: int) -> Side:

@@ -63,13 +63,17 @@ class Dialect(ABC):
             if generation_prompt:
                 raise UserError(f"Row {row.id} is a plain text; only a conversation can ask for an answer.")
             return [Span(row.text or "", 1.0), Span(self.end_of_text, 1.0, control=True)]
-        lacking = self.cannot_render(messages, has_tools=isinstance(row, Row) and row.tools is not None)
+        lacking = self.cannot_write(row) if isinstance(row, Row) else self.cannot_render(messages, has_tools=False)
         if lacking:
             whose = f"row {row.id}" if isinstance(row, Row) else "the conversation"
             raise UserError(
                 f"The dialect {self.name} cannot write {whose}: it holds {lacking}. Drop such rows when curating."
             )
         return self.render_messages(messages, generation_prompt=generation_prompt, loss_on=loss_on)
+
+    def cannot_write(self, row: Row) -> str | None:
+        """What in a row this dialect has no form for, or None; a plain text it can always write."""
+        return self.cannot_render(row.messages, has_tools=row.tools is not None) if row.messages else None
 
     @abstractmethod
     def cannot_render(self, messages: Sequence[Message], *, has_tools: bool) -> str | None:

@@ -15,11 +15,13 @@ from pydantic import Field, model_validator
 
 from demiurgic.core.artifacts import Dataset, Model, Scores
 from demiurgic.core.errors import UserError, unknown
+from demiurgic.core.groups import group_of
 from demiurgic.core.metric import JSON, Summary
 from demiurgic.core.records import Row
 from demiurgic.core.registry import Choice
 from demiurgic.evaluate.compare import Table, summarise
-from demiurgic.evaluate.scores import Scored, cluster_of, in_order, write_scores
+from demiurgic.evaluate.origins import refuse_seen, training_of
+from demiurgic.evaluate.scores import Scored, in_order, write_scores
 from demiurgic.evaluate.suite import SUITES, Chosen, Contender, Suite
 from demiurgic.models.load import load_model
 from demiurgic.run.context import Context
@@ -36,7 +38,7 @@ class EvaluateConfig(StageConfig):
     models: dict[str, Model] = Field(min_length=1)
     """By the names the metrics have."""
     data: Dataset
-    """Rows that no model was trained on."""
+    """Rows that no model was trained or chosen on; checked against what each model was made from."""
     suites: list[SuiteChoice] = Field(default_factory=lambda: [SUITES.choose("bits_per_byte")], min_length=1)
     compare: list[tuple[str, str]] = Field(default=[])
     """Pairs of names: the first minus the second, on the same items."""
@@ -64,6 +66,14 @@ class EvaluateConfig(StageConfig):
                 raise ValueError(f"two suites give the metric {metric}; evaluate them in two steps")
         return self
 
+    @property
+    def training(self) -> dict[str, JSON]:
+        return {name: training_of(model) for name, model in self.models.items()}
+
+    def key_facts(self) -> dict[str, JSON]:
+        """Seconds and tokens stand in the summary, and equal weights may have cost other ones."""
+        return {"training": self.training}
+
 
 @dataclass(frozen=True)
 class _Part:
@@ -81,13 +91,14 @@ class _Part:
 
 def run(config: EvaluateConfig, out: Path, context: Context) -> Summary:
     """Measure models on held-out rows: each number with its interval, each comparison paired."""
+    refuse_seen(config.models, config.data)
     rows = _rows(config.data)
     contenders = [Contender.open(name, model.path) for name, model in config.models.items()]
     parts = []
     for choice in config.suites:
         suite: Suite = choice()
         chosen = suite.choose(rows, contenders)
-        clusters = [cluster_of(item.row, by=config.cluster_by) for item in chosen.items]
+        clusters = [group_of(item.row, by=config.cluster_by, option="cluster_by") for item in chosen.items]
         refuse_one_cluster(clusters)
         parts.append(_Part(choice, suite, chosen, clusters))
     scored: list[Scored] = []
@@ -107,7 +118,7 @@ def run(config: EvaluateConfig, out: Path, context: Context) -> Summary:
         cluster_by=config.cluster_by,
         seed=context.random.number("bootstrap"),
     )
-    return Summary(summary.metrics, {**summary.facts, "seconds": seconds})
+    return Summary(summary.metrics, {**summary.facts, "training": config.training, "seconds": seconds})
 
 
 def _rows(data: Dataset) -> list[Row]:

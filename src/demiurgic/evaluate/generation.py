@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 from demiurgic.core.metric import JSON
 from demiurgic.core.records import Row
-from demiurgic.evaluate.suite import Chosen, Contender, Item, Result, Suite, nothing_to_measure, shuffled
+from demiurgic.evaluate.suite import Chosen, Contender, Item, Result, Suite, nothing_to_measure, shuffled, unwritable
 from demiurgic.models.generate import Completion, complete
 from demiurgic.models.tokenizer import encode_prompt, stop_ids
 
@@ -69,7 +69,9 @@ class GenerationSuite(Suite):
                 left_out["over max_rows"] = len(ordered) - position
                 break
             item = self.question(row)
-            reason = "does not fit" if item is None else self._misfit(item, alike.values())
+            reason = (
+                "does not fit" if item is None else unwritable(row, contenders) or self._misfit(item, alike.values())
+            )
             if item is None or reason is not None:
                 left_out[str(reason)] += 1
             else:

@@ -8,14 +8,15 @@ Letters in array names: B pieces in a batch, T tokens.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from demiurgic.core.errors import UserError
 from demiurgic.core.records import Row
 from demiurgic.dialects import Dialect
-from demiurgic.evaluate.suite import Chosen, Contender, Item, Result, Suite, nothing_to_measure, shuffled
+from demiurgic.evaluate.suite import Chosen, Contender, Item, Result, Suite, nothing_to_measure, shuffled, unwritable
 from demiurgic.models.precision import Precision, autocast
 from demiurgic.models.tokenizer import encode_rows
 
@@ -62,15 +63,23 @@ class LikelihoodSuite(Suite):
                     f"The model {contender.name} attends to {contender.context} tokens and the windows have "
                     f"{self.length}. Set length: {contender.context} or less."
                 )
+        alike = {contender.tokenizer_digest: contender for contender in contenders}.values()
         ordered = shuffled(rows)
-        with_answer = [row for row in ordered if _answers(row, contenders[0].dialect)]
-        items = [Item(row.id, row) for row in with_answer[: self.max_rows]]
-        counts = {"no answer": len(ordered) - len(with_answer), "over max_rows": len(with_answer) - len(items)}
-        left_out = {reason: count for reason, count in counts.items() if count}
+        items: list[Item] = []
+        left_out: Counter[str] = Counter()
+        for position, row in enumerate(ordered):
+            if len(items) == self.max_rows:
+                left_out["over max_rows"] = len(ordered) - position
+                break
+            reason = _misfit(row, alike)
+            if reason is None:
+                items.append(Item(row.id, row))
+            else:
+                left_out[reason] += 1
         if not items:
-            wanted = "rows with an answer of the assistant, or a text"
+            wanted = "rows with an answer of the assistant, or a text of several tokens"
             raise nothing_to_measure(wanted, num_rows=len(ordered), left_out=left_out)
-        return Chosen(items, left_out)
+        return Chosen(items, dict(left_out))
 
     def measure(
         self, items: Sequence[Item], model: "PreTrainedModel", contender: Contender, *, advance: Callable[[int], None]
@@ -115,7 +124,7 @@ class LikelihoodSuite(Suite):
 
 
 def scored_rows(rows: Sequence[Row], contender: Contender) -> list[Scored]:
-    """Rows as training sees them, whole. Raises UserError for a row that leaves nothing to predict."""
+    """Rows as training sees them, whole. A text that is a single token has 0 bytes: nothing predicts a first token."""
     found = []
     for row, encoded in zip(rows, encode_rows(rows, contender.tokenizer, dialect=contender.dialect), strict=True):
         num_bytes = sum(len(text.encode()) for text in _answers(row, contender.dialect))
@@ -124,13 +133,19 @@ def scored_rows(rows: Sequence[Row], contender: Contender) -> list[Scored]:
             unscored, prefix = _first_whole(encoded.ids, contender.tokenizer, text=row.text)
             num_bytes -= len(prefix.encode())
         is_scored = [position >= unscored and weight > 0 for position, weight in enumerate(encoded.weights)]
-        if num_bytes <= 0:
-            raise UserError(
-                f"Row {row.id} is a single token for {contender.name}, and nothing predicts a first token. "
-                "Drop texts this short when curating."
-            )
         found.append(Scored(encoded.ids, is_scored, num_bytes))
     return found
+
+
+def _misfit(row: Row, contenders: Collection[Contender]) -> str | None:
+    """Why a row is left out, or None. Only a plain text may be too short: before an answer stands its prompt."""
+    if lacking := unwritable(row, contenders):
+        return lacking
+    if not all(_answers(row, contender.dialect) for contender in contenders):
+        return "no answer"
+    if row.text is not None and any(scored_rows([row], contender)[0].num_bytes == 0 for contender in contenders):
+        return "a single token"
+    return None
 
 
 def _answers(row: Row, dialect: Dialect) -> list[str]:

@@ -5,13 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from demiurgic.core.errors import UserError, unknown
-from demiurgic.core.records import Row
 from demiurgic.evaluate.suite import Item, Result
 from demiurgic.stats.bootstrap import Measured
-
-ROW_FIELDS = ("id", "source", "domain", "license")
-"""What of a row itself may name its cluster; everything else is looked up in its meta."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +35,6 @@ def in_order(results: Iterable[Result], items: Sequence[Item]) -> list[Result]:
     if by_id.keys() != {item.id for item in items} or len(by_id) != len(items):
         raise AssertionError(f"{len(by_id)} results for {len(items)} items: a suite must measure each item once")
     return [by_id[item.id] for item in items]
-
-
-def cluster_of(row: Row, *, by: str) -> str:
-    """The cluster a row belongs to: a field of the row, or of its meta. Raises UserError for a row without it."""
-    if by in ROW_FIELDS:
-        return str(getattr(row, by))
-    facts = row.facts
-    if facts.get(by) is None:
-        reason = unknown("field in the row's meta", by, [*facts, *ROW_FIELDS])
-        raise UserError(f"cluster_by: row {row.id} cannot be told its cluster. {reason}")
-    return str(facts[by])
 
 
 def write_scores(folder: Path, scored: Iterable[Scored]) -> None:

@@ -117,6 +117,14 @@ def asked(row: Row) -> tuple[Message, ...] | None:
     return row.messages[:-1]
 
 
+def unwritable(row: Row, contenders: Iterable[Contender]) -> str | None:
+    """Why a model could not be asked: what the row holds that a contender's dialect has no form for. None: it could."""
+    for dialect in {contender.dialect.name: contender.dialect for contender in contenders}.values():
+        if lacking := dialect.cannot_write(row):
+            return f"{dialect.name} has no form for {lacking}"
+    return None
+
+
 def shuffled(rows: Iterable[Row]) -> list[Row]:
     """Rows in an order that depends on their ids alone, so that a sample of the first few never moves with the rest."""
     return sorted(rows, key=lambda row: (share_of(f"evaluate/{row.id}"), row.id))

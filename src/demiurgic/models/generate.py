@@ -1,6 +1,7 @@
 """Answers from a local model: batches of prompts padded on the left, with a key-value cache. Knows ids, not rows."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ def complete(
     """Go on from each prompt until a stop id or `max_new_tokens`; in the order of the prompts.
 
     `temperature` 0 takes the likeliest token, else tokens are sampled, the same ones for the same seed, prompts and
-    batch size. `progress` advances by one per prompt.
+    batch size; nothing is read from the model's generation config. `progress` advances by one per prompt.
 
     Raises UserError when a prompt is empty, or with its answer is longer than the model's context; nothing is cut.
     """
@@ -46,7 +47,7 @@ def complete(
     by_length = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
     done: dict[int, Completion] = {}
     devices = [model.device] if model.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), torch.no_grad():
+    with torch.random.fork_rng(devices=devices), torch.no_grad(), _no_habits(model):
         torch.manual_seed(seed)
         for start in range(0, len(by_length), batch_size):
             numbers = by_length[start : start + batch_size]
@@ -63,6 +64,19 @@ def complete(
             if progress is not None:
                 progress.advance(len(numbers))
     return [done[number] for number in range(len(prompts))]
+
+
+@contextmanager
+def _no_habits(model: Any) -> Iterator[None]:
+    """Without the model's own generation config: what a call does not set, such as a penalty, is else taken from it."""
+    from transformers import GenerationConfig
+
+    habits = model.generation_config
+    model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = habits
 
 
 def _answer(

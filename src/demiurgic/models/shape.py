@@ -4,6 +4,9 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+K_QUANT_BLOCK = 256
+"""Numbers of one block of the k-quants of GGUF, which quantize a matrix along its input."""
+
 
 class RopeScaling(BaseModel):
     """How rotary positions trained up to `original_context` are stretched (LLaMA 3.1's rule, arXiv 2407.21783, 3.4.2).
@@ -49,6 +52,12 @@ class Shape(BaseModel):
         if self.head_dim % 2:
             raise ValueError(f"head_dim ({self.head_dim}) must be even: rotary positions turn pairs")
         return self
+
+
+def takes_k_quants(shape: Shape) -> bool:
+    """Whether every input width of a matrix is whole blocks; else such matrices fall back to a coarser type."""
+    widths = (shape.hidden, shape.heads * shape.head_dim, shape.intermediate)
+    return all(width % K_QUANT_BLOCK == 0 for width in widths)
 
 
 class Parameters(BaseModel):

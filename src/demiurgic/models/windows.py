@@ -33,6 +33,8 @@ Packing = Literal["stream", "fit"]
 
 MAX_WEIGHT = 65504.0
 """The largest float16."""
+MIN_WEIGHT = 2.0**-24
+"""The smallest float16 above 0."""
 MAX_DOCUMENTS = 65535
 """The largest uint16."""
 
@@ -56,7 +58,7 @@ class EncodedRows:
 
     @classmethod
     def join(cls, rows: "Iterable[Encoded]") -> "EncodedRows":
-        """Raises UserError for a weight that is not finite or too large to store."""
+        """Raises UserError for a weight that is not finite, too large to store, or so small that it would become 0."""
         import numpy as np
 
         ids, weights, lengths = [], [], [0]
@@ -65,7 +67,13 @@ class EncodedRows:
             row_weights = np.asarray(row.weights, dtype=np.float64)
             if row_weights.size and not row_weights.max() <= MAX_WEIGHT:
                 raise UserError(f"A message has the weight {row_weights.max():g}; wanted at most {MAX_WEIGHT:g}.")
-            weights.append(row_weights.astype(np.float16))
+            stored = row_weights.astype(np.float16)
+            if (vanished := row_weights[(row_weights > 0) & (stored == 0)]).size:
+                raise UserError(
+                    f"A message has the weight {vanished[0]:g}; wanted 0, or at least {MIN_WEIGHT:g}: below that it "
+                    "would be stored as 0 and train nothing."
+                )
+            weights.append(stored)
             lengths.append(len(row.ids))
         return cls(
             np.concatenate(ids) if ids else np.zeros(0, np.uint32),

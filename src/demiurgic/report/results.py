@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PLAIN_WIDTH = 80
 
 Verdict = Literal["better", "worse", "no evidence of change"]
+TRAINING = {"tokens": ("tokens", ",.0f"), "steps": ("steps", ",.0f"), "train_seconds": ("seconds", ",.1f")}
+"""Facts of a training: what their columns are called, and how their numbers are written."""
 STYLES: Mapping[Verdict, str] = {"better": "green", "worse": "red", "no evidence of change": "dim"}
 
 
@@ -41,6 +43,10 @@ class Results:
             return
         yield _models(self.summary, width=options.max_width)
         yield ""
+        training: Any = self.summary.facts.get("training", {})
+        if any(training.values()):
+            yield _training(training)
+            yield ""
         for pair in _facts(self.summary, "compare"):
             yield from _comparison(self.summary, *pair)
         by, about = _facts(self.summary, "cluster_by"), _facts(self.summary, "metrics")
@@ -84,6 +90,21 @@ def _models(summary: Summary, *, width: int) -> "Table":
     for name in names:
         values = [str(cells[name, metric]) for metric in metrics]
         table.add_row(Text(name), *(Text(v if one_line else v.replace(" [", "\n[")) for v in values))
+    return table
+
+
+def _training(training: Mapping[str, Mapping[str, float]]) -> "Table":
+    """What each model's own training took, so that equal tokens and equal seconds can be seen."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="")
+    table.add_column(Text("training", style="bold"))
+    for column, _ in TRAINING.values():
+        table.add_column(Text(column, style="bold"), justify="right", no_wrap=True)
+    for name, took in training.items():
+        cells = (format(took[fact], form) if fact in took else "-" for fact, (_, form) in TRAINING.items())
+        table.add_row(Text(name), *cells)
     return table
 
 

@@ -1,5 +1,6 @@
 """Steps and runs on a terminal and as JSON. Knows manifests and outcomes, not how they came about."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,21 +38,30 @@ def print_outcomes(outcomes: Sequence[Outcome], *, store: Path) -> None:
         assert outcome.manifest is not None
         print()
         print_results(outcome.manifest)
-    made = [outcome for outcome in outcomes if outcome.status == "made"]
-    peak = max((outcome.peak_memory_bytes for outcome in made), default=0)
-    took = (
-        f"{duration(sum(outcome.seconds for outcome in made))}, at most {size(peak)} of memory" if made else "nothing"
-    )
-    print(f"\n{len(made)} of {len(outcomes)} steps made ({took}); the others were there already." if made else "")
+    counts = Counter(outcome.status for outcome in outcomes)
+    print("\n" + ", ".join(f"{count} {status}" for status, count in counts.items()) + _took(outcomes))
     for outcome in outcomes:
         if outcome.status in ("rejected", "blocked"):
             print(f"{outcome.step}: {outcome.status}: {outcome.why}")
     flag = "" if store == Path("store") else f" --store {store}"
-    target = evaluations[-1].step if evaluations else outcomes[-1].step
-    print(f"Next: demiurgic show {target}{flag}      (or: demiurgic status{flag})")
+    shown = [outcome for outcome in evaluations or outcomes if outcome.manifest]
+    if shown:
+        print(f"Next: demiurgic show {_quoted(shown[-1].step)}{flag}      (or: demiurgic status{flag})")
 
 
-def manifest_json(folder: Path, manifest: Manifest) -> JSON:
+def _took(outcomes: Sequence[Outcome]) -> str:
+    made = [outcome for outcome in outcomes if outcome.status == "made"]
+    if not made:
+        return ""
+    peak = max(outcome.peak_memory_bytes for outcome in made)
+    return f" ({duration(sum(outcome.seconds for outcome in made))}, at most {size(peak)} of memory)"
+
+
+def _quoted(step: str) -> str:
+    return f"'{step}'" if "[" in step else step
+
+
+def manifest_json(folder: Path, manifest: Manifest) -> dict[str, JSON]:
     return {
         "folder": str(folder),
         "step": manifest.step,

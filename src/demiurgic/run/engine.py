@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
+from demiurgic.core.errors import UserError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -38,10 +40,11 @@ class Engine:
             return
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
+        from concurrent.futures.process import BrokenProcessPool
 
         # spawn, not fork: this process may hold torch's threads, and a forked copy of a held lock never opens.
         pool = ProcessPoolExecutor(
-            workers, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupts
+            workers, mp_context=multiprocessing.get_context("spawn"), initializer=_follow_the_parent
         )
         try:
             source = iter(items)
@@ -49,15 +52,26 @@ class Engine:
             while running:
                 yield running.pop(0).result()
                 running.extend(pool.submit(function, item) for item in islice(source, 1))
+        except BrokenProcessPool:
+            raise UserError(
+                "A worker process was killed, most likely because memory ran out. Try again with --workers 1."
+            ) from None
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C goes to the whole process group; the parent alone decides what it means."""
+def _follow_the_parent() -> None:
+    """Ctrl-C goes to the whole process group, and the parent alone decides what it means; when it dies, so do we."""
+    import multiprocessing
     import signal
+    import threading
+    from multiprocessing.connection import wait
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        sentinel = parent.sentinel
+        threading.Thread(target=lambda: (wait([sentinel]), os._exit(1)), daemon=True).start()
 
 
 def batches(items: Iterable[Item], size: int) -> Iterator[Sequence[Item]]:

@@ -33,8 +33,25 @@ class Draft:
         return self.lines.get(place)
 
 
-def apply_overrides(recipe: dict[str, Any], overrides: Sequence[str]) -> None:
-    """Apply `student.steps=50` and `seed=3` in place; raises UserError for what does not fit."""
+@dataclass(frozen=True)
+class Override:
+    """One `--set STEP.FIELD=VALUE`, read."""
+
+    text: str
+    path: Sequence[str]
+    value: Any
+
+    def apply(self, values: dict[str, Any]) -> None:
+        set_place(values, self.path, copy.deepcopy(self.value), what=f"--set {self.text}")
+
+
+def read_overrides(recipe: dict[str, Any], overrides: Sequence[str]) -> dict[str, list[Override]]:
+    """The overrides of each step, by its name; `seed=3` and `name=x` are applied to the recipe at once.
+
+    A step's own overrides are applied when its `like` is filled in, so that they change what it inherits and are
+    inherited in turn. Raises UserError for what does not fit.
+    """
+    by_step: dict[str, list[Override]] = {}
     for override in overrides:
         name, equals, text = override.partition("=")
         if not equals or not name.strip():
@@ -48,7 +65,8 @@ def apply_overrides(recipe: dict[str, Any], overrides: Sequence[str]) -> None:
         steps = recipe.get("steps")
         if not isinstance(steps, dict) or not isinstance(steps.get(first), dict):
             raise UserError(f"--set {override}: {unknown('step', first, steps if isinstance(steps, dict) else ())}")
-        set_place(steps[first], rest, parse_value(text), what=f"--set {override}")
+        by_step.setdefault(first, []).append(Override(override, rest, parse_value(text)))
+    return by_step
 
 
 def set_place(values: Any, path: Sequence[str], value: Any, *, what: str) -> None:
@@ -69,8 +87,8 @@ def set_place(values: Any, path: Sequence[str], value: Any, *, what: str) -> Non
         raise UserError(f'{what}: there is no "{last}" to set.')
 
 
-def expand(document: Document, *, file: str) -> list[Draft]:
-    """All steps in the order they stand, `like` filled in and `for_each` written out."""
+def expand(document: Document, overrides: Mapping[str, Sequence[Override]], *, file: str) -> list[Draft]:
+    """All steps in the order they stand, `like` filled in, overrides applied and `for_each` written out."""
     steps = document.value["steps"]
     likes: dict[str, tuple[dict[str, Any], dict[Place, int]]] = {}
     drafts: list[Draft] = []
@@ -84,6 +102,8 @@ def expand(document: Document, *, file: str) -> list[Draft]:
             raise RecipeError(f"step {name} wants keys and values, starting with use: STAGE", file=file, line=line)
         own_lines = {p[2:]: n for p, n in document.lines.items() if p[:2] == ("steps", name)}
         likes[name] = _like(name, raw, own_lines, likes, steps, file=file)
+        for override in overrides.get(name, ()):
+            override.apply(likes[name][0])
         drafts += _for_each(name, *likes[name], file=file)
     return drafts
 
@@ -126,7 +146,10 @@ def _for_each(name: str, written: dict[str, Any], lines: dict[Place, int], *, fi
         )
     drafts = []
     for combination in itertools.product(*variables.values()):
-        index = {variable: _shown(value) for variable, value in zip(variables, combination, strict=True)}
+        compound = [value for value in combination if isinstance(value, dict | list)]
+        if compound:
+            raise RecipeError(f"{name}.for_each takes numbers and words, not {compound[0]!r}", file=file, line=line)
+        index = {variable: str(value) for variable, value in zip(variables, combination, strict=True)}
         own = copy.deepcopy(values)
         for variable, value in zip(variables, combination, strict=True):
             try:
@@ -140,14 +163,8 @@ def _for_each(name: str, written: dict[str, Any], lines: dict[Place, int], *, fi
     return drafts
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, dict | list):
-        raise RecipeError(f"for_each takes numbers and words, not {value!r}")
-    return str(value)
-
-
 def find_step(
-    text: str, drafts: Sequence[Draft], *, asking: Mapping[str, str], later: Mapping[str, int | None]
+    text: str, drafts: Sequence[Draft], *, asking: Mapping[str, str], later: Mapping[str, int | None], own: str = ""
 ) -> list[Draft]:
     """The steps a reference names: one, or with `[*]` all that `for_each` made.
 
@@ -157,6 +174,8 @@ def find_step(
     group, bracket, _ = text.partition("[")
     members = [draft for draft in drafts if draft.group == group]
     if not members:
+        if group == own:
+            raise UserError(f'"{group}" is this step itself; a step may only name steps above it')
         if group in later:
             where = f" (line {later[group]})" if later[group] else ""
             raise UserError(f'"{group}" stands later in the recipe{where}; a step may only name steps above it')

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from demiurgic.core.artifacts import KINDS, Artifact, Manifest, damage
 from demiurgic.core.errors import UserError
-from demiurgic.run.lineage import revocation
+from demiurgic.run.lineage import refuse_revoked, refuse_revoked_key
 from demiurgic.run.recipe import Step
 from demiurgic.run.stage import Reference, StageConfig, references, replaced
 from demiurgic.run.store import Store
@@ -35,18 +35,14 @@ class Finished:
         folder, manifest = self.folders[reference.step]
         return KINDS[manifest.parts[reference.part].kind](folder / reference.part, reference.part, manifest)
 
-    def reusable(self, key: str) -> tuple[Path, Manifest] | None:
+    def reusable(self, step: Step, key: str) -> tuple[Path, Manifest] | None:
         """The finished step with this key; UserError when it is damaged or revoked."""
+        refuse_revoked_key(key, self.revoked, step=step.name)
         folder = self.store.find(key)
         if folder is None:
             return None
         manifest = Manifest.read(folder)
-        reason = revocation(manifest, self.revoked)
-        if reason:
-            raise UserError(
-                f"{reason}. Its key is {key}: change the step (or what it reads), or lift the mark with "
-                f"`demiurgic revoke {manifest.step} --undo`."
-            )
+        refuse_revoked(manifest, self.revoked)
         for name, part in manifest.parts.items():
             problem = damage(folder / name, part)
             if problem:

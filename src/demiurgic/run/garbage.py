@@ -1,4 +1,4 @@
-"""What a store can spare: interrupted work, and finished steps that the newest run of no recipe refers to."""
+"""What a store can spare: interrupted work, and finished steps that no recipe refers to any more."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,17 +18,21 @@ class Garbage:
 
 
 def garbage(store: Store) -> list[Garbage]:
-    """Everything that can be deleted without costing a re-run of the newest run of any recipe."""
+    """Everything that can be deleted without costing a re-run of any recipe as it was last run."""
     partials = [(folder, "interrupted: deleting it loses the work since its start") for folder in store.partials()]
-    finished = [(folder, "the newest run of no recipe uses it") for folder in unreferenced(store)]
-    return [Garbage(folder, why, folder_bytes(folder)) for folder, why in partials + finished]
+    half = [(folder, "half deleted") for folder in store.half_deleted()]
+    finished = [(folder, "no recipe, as last run, uses it") for folder in unreferenced(store)]
+    return [Garbage(folder, why, folder_bytes(folder)) for folder, why in partials + half + finished]
 
 
-def collect_garbage(store: Store, spared: Sequence[Garbage]) -> None:
-    """Delete what `garbage` listed. Takes the store's lock."""
+def collect_garbage(store: Store, listed: Sequence[Garbage]) -> list[Garbage]:
+    """Delete what was listed and is garbage still, now that the store is locked; returns what was deleted."""
     with store.locked():
-        for item in spared:
+        still = {item.folder for item in garbage(store)}
+        deleted = [item for item in listed if item.folder in still]
+        for item in deleted:
             remove(item.folder)
+    return deleted
 
 
 def folder_bytes(folder: Path) -> int:
@@ -36,15 +40,20 @@ def folder_bytes(folder: Path) -> int:
 
 
 def unreferenced(store: Store) -> list[Path]:
-    """Finished steps that the newest run of no recipe made or reused, and that nothing it used was made from."""
-    newest: dict[str, str] = {}
-    lines = [line for line in store.ledger.lines() if line.get("run")]
-    for line in lines:
-        newest[line["recipe"]] = line["run"]
-    keys = {line["key"] for line in lines if line["run"] == newest[line["recipe"]] and line.get("key")}
-    kept = set(keys)
-    for folder in store.artifacts():
-        manifest = Manifest.read(folder)
-        if manifest.key in keys:
-            kept |= set(manifest.lineage)
-    return [folder for folder in store.artifacts() if Manifest.read(folder).key not in kept]
+    """Finished steps that no recipe refers to, nor any step it refers to was made from.
+
+    A recipe refers to the newest result of each step it had when it was last started, whether or not that run came
+    as far as the step.
+    """
+    steps: dict[tuple[str, str], list[str]] = {}
+    newest: dict[tuple[str, str, str], str] = {}
+    for line in store.ledger.lines():
+        if line["event"] == "started":
+            steps[line["recipe"], line["file"]] = line["steps"]
+        elif line["event"] in ("made", "reused"):
+            newest[line["recipe"], line["file"], line["step"]] = line["key"]
+    kept = {key for (recipe, file, step), key in newest.items() if step in steps[recipe, file]}
+    manifests = {folder: Manifest.read(folder) for folder in store.artifacts()}
+    for manifest in [manifest for manifest in manifests.values() if manifest.key in kept]:
+        kept |= set(manifest.lineage)
+    return [folder for folder, manifest in manifests.items() if manifest.key not in kept]

@@ -14,7 +14,10 @@ from demiurgic.core.console import now
 from demiurgic.core.hashing import digest_of
 from demiurgic.core.metric import JSON
 
-Event = Literal["made", "reused", "rejected", "failed", "interrupted", "revoked", "restored"]
+LEDGER = "ledger.jsonl"
+Event = Literal[
+    "started", "made", "reused", "judged", "rejected", "blocked", "failed", "interrupted", "revoked", "restored"
+]
 
 
 @dataclass(frozen=True)

@@ -38,15 +38,35 @@ def revoked_keys(ledger: Ledger) -> dict[str, str]:
     return reasons
 
 
+def refuse_revoked(manifest: Manifest, revoked: Mapping[str, str]) -> None:
+    """Raise a UserError with the reason when a step, or something it was made from, was revoked."""
+    reason = revocation(manifest, revoked)
+    if reason:
+        raise UserError(reason)
+
+
 def revocation(manifest: Manifest, revoked: Mapping[str, str]) -> str | None:
-    """Why a step is unusable: it, or something it was made from, was revoked. None when nothing was."""
+    """Why a step is unusable and how to go on, or None: it, or something it was made from, was revoked."""
     if manifest.key in revoked:
-        return f"{manifest.step} was revoked: {revoked[manifest.key]}"
+        return _advice(f"{manifest.step} was revoked", manifest.key, revoked)
     for key, ancestor in manifest.lineage.items():
         if key in revoked:
             step: Any = ancestor
-            return f"{manifest.step} was made from {step['step']}, which was revoked: {revoked[key]}"
+            return _advice(f"{manifest.step} was made from {step['step']}, which was revoked", key, revoked)
     return None
+
+
+def refuse_revoked_key(key: str, revoked: Mapping[str, str], *, step: str) -> None:
+    """Raise a UserError when a step with this key was revoked, whether or not its folder is still there."""
+    if key in revoked:
+        raise UserError(_advice(f"{step} was revoked", key, revoked))
+
+
+def _advice(what: str, key: str, revoked: Mapping[str, str]) -> str:
+    return (
+        f"{what}: {revoked[key]}. Change that step or what it reads, or lift the mark with "
+        f"`demiurgic revoke {key} --undo`."
+    )
 
 
 def descendants(store: Store, key: str) -> list[Path]:
@@ -62,9 +82,13 @@ def revoke(store: Store, name: str, *, why: str) -> list[str]:
 
 
 def restore(store: Store, name: str) -> str:
-    """Lift the mark of `revoke`; returns the step's name. Raises UserError when it has none."""
-    manifest = Manifest.read(store.named(name))
-    if manifest.key not in revoked_keys(store.ledger):
-        raise UserError(f"{manifest.step} ({manifest.key}) is not revoked.")
-    store.ledger.append("restored", {"step": manifest.step, "key": manifest.key})
-    return manifest.step
+    """Lift the mark of `revoke` from a step, by name or key; returns its name. Raises UserError when it has none."""
+    revoked = revoked_keys(store.ledger)
+    marks = [line for line in store.ledger.lines() if line["event"] == "revoked" and line["key"] in revoked]
+    found = [line for line in marks if line["step"] == name or (len(name) >= 4 and line["key"].startswith(name))]
+    if not found:
+        listed = ", ".join(f"{line['step']} ({line['key']})" for line in marks) or "nothing"
+        raise UserError(f"{name} is not revoked. Revoked: {listed}.")
+    last = found[-1]
+    store.ledger.append("restored", {"step": last["step"], "key": last["key"]})
+    return str(last["step"])

@@ -53,16 +53,16 @@ def _plan_step(step: Step, found: Finished, unmade: set[str], base: Path) -> Pla
     if why:
         found.unusable[step.name] = why
         return planned("blocked", why)
-    waiting = [name for name in step.depends_on if name in unmade]
+    waiting = [name for name in step.reads if name in unmade]  # what it only requires does not change its key
     if waiting:
         return planned("run", f"after {', '.join(waiting)}")
     config = found.resolved(step.config)
     key = step_key(step.stage, config, seed=step.seed, base=base)
-    reusable = found.reusable(key)
+    reusable = found.reusable(step, key)
     if reusable is None:
         if step.stage.resumable and found.store.partial(step.name, key).exists():
             return planned("resume", "an earlier run was interrupted", key)
-        return planned("run", _difference(step, config, found.store), key)
+        return planned("run", _difference(step, config, key, found.store), key)
     found.folders[step.name] = reusable
     missed = [str(verdict) for verdict in judge(reusable[1].summary, step.gates) if not verdict.passed]
     if missed:
@@ -71,11 +71,13 @@ def _plan_step(step: Step, found: Finished, unmade: set[str], base: Path) -> Pla
     return planned("reuse", "finished, and nothing it depends on changed", key)
 
 
-def _difference(step: Step, config: StageConfig, store: Store) -> str:
+def _difference(step: Step, config: StageConfig, key: str, store: Store) -> str:
     """What changed since the step of this name was last made."""
     made = [line for line in store.ledger.lines() if line["event"] == "made" and line["step"] == step.name]
     if not made:
         return "not made yet"
+    if any(line["key"] == key for line in made):
+        return "its folder is gone from the store"
     last = made[-1]
     present = written(config, lambda a: {"artifact": a.kind, "key": a.manifest.key, "part": a.name})
     changed = list(_changes(last["config"], present, ""))

@@ -1,15 +1,16 @@
 """A recipe: YAML that names stages, read top to bottom into checked steps. Nothing of it has run yet."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from demiurgic.core.artifacts import Artifact
 from demiurgic.core.errors import RecipeError, UserError, nearest, unknown
-from demiurgic.run.expand import Draft, apply_overrides, expand, find_step
+from demiurgic.run.expand import Draft, expand, find_step, read_overrides
 from demiurgic.run.gates import Gate
 from demiurgic.run.stage import Reference, Stage, StageConfig, references
 from demiurgic.run.yaml_lines import Document, Place, read_yaml
@@ -34,10 +35,14 @@ class Step:
     line: int | None
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the steps whose results this one reads, each once, in the order they are named."""
+        return tuple(dict.fromkeys(v.step for _, v in references(self.config) if isinstance(v, Reference)))
+
+    @property
     def depends_on(self) -> tuple[str, ...]:
-        """Names of the steps this one needs, each once, in the order they are named."""
-        read = [value.step for _, value in references(self.config) if isinstance(value, Reference)]
-        return tuple(dict.fromkeys([*read, *self.requires]))
+        """Names of the steps that must be finished before this one."""
+        return tuple(dict.fromkeys([*self.reads, *self.requires]))
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class Recipe:
     steps: Mapping[str, Step]
     path: Path
     overrides: tuple[str, ...]
+    all_steps: tuple[str, ...]
+    """The names of all steps of the file, also where `up_to` cut the recipe down."""
 
     def up_to(self, target: str) -> "Recipe":
         """The recipe cut down to a step (or all members of a `for_each`) and what it depends on."""
@@ -59,7 +66,7 @@ class Recipe:
             if name in wanted:
                 wanted |= set(self.steps[name].depends_on)
         kept = {name: step for name, step in self.steps.items() if name in wanted}
-        return Recipe(self.name, self.seed, kept, self.path, self.overrides)
+        return replace(self, steps=kept)
 
 
 def load_recipe(path: Path | str, stages: Mapping[str, Stage[Any]], *, overrides: Sequence[str] = ()) -> Recipe:
@@ -71,18 +78,18 @@ def load_recipe(path: Path | str, stages: Mapping[str, Stage[Any]], *, overrides
     document = read_yaml(path)
     file = str(path)
     _check_top_level(document, file)
-    apply_overrides(document.value, overrides)
+    by_step = read_overrides(document.value, overrides)
     seed = document.value.get("seed", 0)
     name = document.value.get("name", path.stem)
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise RecipeError(f"seed wants a whole number, found {seed!r}", file=file, line=document.lines.get(("seed",)))
-    drafts = expand(document, file=file)
+    drafts = expand(document, by_step, file=file)
     lines = {draft.group: draft.lines.get(()) for draft in drafts}
     steps: dict[str, Step] = {}
     for position, draft in enumerate(drafts):
         reader = _Reader(draft, drafts[:position], steps, lines, stages, file)
         steps[draft.name] = reader.step(default_seed=seed)
-    return Recipe(str(name), seed, steps, path, tuple(overrides))
+    return Recipe(str(name), seed, steps, path, tuple(overrides), tuple(steps))
 
 
 def _check_top_level(document: Document, file: str) -> None:
@@ -93,6 +100,12 @@ def _check_top_level(document: Document, file: str) -> None:
         if key not in TOP_LEVEL:
             message = f'unknown key "{key}".{nearest(key, TOP_LEVEL)} A recipe has: {", ".join(TOP_LEVEL)}'
             raise RecipeError(message, file=file, line=document.lines.get((key,)))
+
+
+def telling(error: ValidationError) -> ErrorDetails:
+    """The one error to show of those that pydantic found: a misspelt name also leaves another one missing."""
+    errors = error.errors()
+    return next((e for e in errors if e["type"] in ("extra_forbidden", "reference", "choice")), errors[0])
 
 
 @dataclass(frozen=True)
@@ -138,17 +151,21 @@ class _Reader:
 
     def _gates(self, values: Any) -> tuple[Gate, ...]:
         try:
-            return tuple(TypeAdapter(list[Gate]).validate_python(values or []))
+            return tuple(TypeAdapter(list[Gate]).validate_python([] if values is None else values))
         except ValidationError as error:
             raise self._explained(error, list(Gate.model_fields), place=("gates",)) from None
 
     def _requires(self, values: Any) -> tuple[str, ...]:
-        names = [values] if isinstance(values, str) else values or []
+        names = [values] if isinstance(values, str) else [] if values is None else values
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise self._error(f"wants a step or a list of steps, found {values!r}", ("requires",))
         found: list[str] = []
-        for name in map(str, names):
+        for name in names:
             try:
                 group = [draft for draft in self.above if draft.group == name]
-                members = group or find_step(name, self.above, asking=self.draft.index, later=self.lines)
+                members = group or find_step(
+                    name, self.above, asking=self.draft.index, later=self.lines, own=self.draft.group
+                )
                 found += [draft.name for draft in members]
             except UserError as error:
                 raise self._error(str(error), ("requires",)) from None
@@ -156,7 +173,7 @@ class _Reader:
 
     def _resolve(self, text: str, kind: type[Artifact]) -> Reference:
         head, dot, tail = text.rpartition(".") if "." in text.rpartition("]")[2] else (text, "", "")
-        found = find_step(head, self.above, asking=self.draft.index, later=self.lines)
+        found = find_step(head, self.above, asking=self.draft.index, later=self.lines, own=self.draft.group)
         if len(found) > 1:
             raise UserError(f'"{text}" names {len(found)} steps where one {kind.kind} is wanted')
         step = self.steps[found[0].name]
@@ -182,13 +199,15 @@ class _Reader:
         head, bracket, tail = text.partition("[*]")
         if not bracket:
             return [text]
-        return [draft.name + tail for draft in find_step(head + bracket, self.above, asking={}, later=self.lines)]
+        try:
+            members = find_step(head + bracket, self.above, asking={}, later=self.lines, own=self.draft.group)
+        except UserError as error:
+            raise PydanticCustomError("reference", "{reason}", {"reason": str(error)}) from None
+        return [draft.name + tail for draft in members]
 
     def _explained(self, error: ValidationError, fields: Sequence[str], *, place: Place = ()) -> RecipeError:
         """The one error to show: the most telling of those that pydantic found. `fields` are the names known there."""
-        errors = error.errors()
-        telling = ("extra_forbidden", "reference", "choice")  # a misspelt name also leaves another one missing
-        first = next((e for e in errors if e["type"] in telling), errors[0])
+        first = telling(error)
         path = tuple(part for part in first["loc"] if not str(part).startswith(("function-", "list[", "lax-", "json-")))
         full: Place = (*place, *path)
         where = ".".join(str(part) for part in full)

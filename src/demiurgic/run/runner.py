@@ -2,12 +2,13 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from demiurgic.core.artifacts import Manifest
 from demiurgic.core.console import duration, size
+from demiurgic.core.hashing import digest_of
 from demiurgic.core.metric import JSON
 from demiurgic.core.optional import installed, require
 from demiurgic.run.context import Context
@@ -18,8 +19,6 @@ from demiurgic.run.lineage import revoked_keys
 from demiurgic.run.recipe import Recipe, Step
 from demiurgic.run.stage import StageConfig
 from demiurgic.run.step import (
-    Made,
-    circumstances,
     full_disk_is_a_users_matter,
     is_full_disk,
     make_step,
@@ -40,10 +39,33 @@ class Outcome:
     key: str = ""
     folder: Path | None = None
     manifest: Manifest | None = None
-    seconds: float = 0.0
-    peak_memory_bytes: int = 0
     verdicts: Sequence[Verdict] = ()
     why: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """What making it took, in this run or an earlier one."""
+        return self._took("seconds")
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        return int(self._took("peak_memory_bytes"))
+
+    def _took(self, what: str) -> float:
+        value = self.manifest.took[what] if self.manifest else 0
+        assert isinstance(value, int | float)
+        return value
+
+
+def _evidence(manifest: Manifest) -> dict[str, JSON]:
+    """What the ledger keeps of a step that was made."""
+    return {
+        **manifest.took,
+        "config": manifest.config,
+        "inputs": dict(manifest.inputs),
+        "digests": {name: part.digest for name, part in manifest.parts.items()},
+        "summary": manifest.summary.to_json(),
+    }
 
 
 def run_recipe(recipe: Recipe, store: Store, *, context: Context | None = None) -> list[Outcome]:
@@ -52,11 +74,12 @@ def run_recipe(recipe: Recipe, store: Store, *, context: Context | None = None) 
     Raises UserError for whatever a person can mend (a locked store, damage, a revoked step, bad input to a stage);
     everything finished before stays. A step that misses a gate is rejected and nothing that depends on it runs.
     """
-    context = context or Context(base=recipe.path.parent)
+    context = replace(context or Context(), base=recipe.path.parent)
     for step in recipe.steps.values():
         _check_packages(step)
     with full_disk_is_a_users_matter(store.path), store.locked():
         walk = _Walk(recipe, store, context)
+        walk.start()
         return [walk.take(step) for step in recipe.steps.values()]
 
 
@@ -76,44 +99,49 @@ class _Walk:
         self.found = Finished(store, revoked_keys(store.ledger))
         self.run_id = uuid.uuid4().hex[:12]
         self.width = max((len(name) for name in recipe.steps), default=0)
+        self._recorded: set[str] | None = None
+
+    def start(self) -> None:
+        """Write down what this run is of: all steps of the recipe, also where it goes only up to one of them."""
+        self.store.ledger.append("started", {**self._run(), "steps": list(self.recipe.all_steps)})
 
     def take(self, step: Step) -> Outcome:
         why = self.found.blocked_by(step)
         if why:
             self.found.unusable[step.name] = why
+            self._record("blocked", step, "", {"reason": why})
             self._say(step, "blocked", why)
             return Outcome(step.name, "blocked", why=why)
         config = self.found.resolved(step.config)
         key = step_key(step.stage, config, seed=step.seed, base=self.context.base)
-        reusable = self.found.reusable(key)
+        reusable = self.found.reusable(step, key)
         if reusable is None:
-            made = self._make(step, config, key)
-            folder, manifest = self.store.folder(step.name, key), made.manifest
-            event: Event = "made"
-            seconds, peak = made.seconds, made.peak_memory_bytes
-            took = {"seconds": round(seconds, 3), "peak_memory_bytes": peak, "resumed": made.resumed}
-            evidence = {**took, **circumstances(step.stage), "config": manifest.config, "inputs": dict(manifest.inputs)}
-            evidence["digests"] = {name: part.digest for name, part in manifest.parts.items()}
-            evidence["summary"] = manifest.summary.to_json()
+            status: Status = "made"
+            folder, manifest = self.store.folder(step.name, key), self._make(step, config, key)
+            self._record("made", step, key, _evidence(manifest))
         else:
+            status = "reused"
             folder, manifest = reusable
-            event, seconds, peak, evidence = "reused", 0.0, 0, {}
+            if not self._was_recorded(key):  # killed between the last rename and the ledger's line
+                self._record("made", step, key, _evidence(manifest))
+            self._record("reused", step, key, {})
         self.found.folders[step.name] = (folder, manifest)
         verdicts = judge(manifest.summary, step.gates)
-        if verdicts:
-            evidence["gates"] = [verdict.to_json() for verdict in verdicts]
-        self._record(event, step, key, evidence)
         missed = [str(verdict) for verdict in verdicts if not verdict.passed]
+        if verdicts:
+            shown: list[JSON] = [verdict.to_json() for verdict in verdicts]
+            self._record("rejected" if missed else "judged", step, key, {"gates": shown, "reason": "; ".join(missed)})
+        outcome = Outcome(step.name, status, key, folder, manifest, verdicts)
         if missed:
-            self._record("rejected", step, key, {"reason": "; ".join(missed)})
             self.found.unusable[step.name] = f"{step.name} was rejected: {'; '.join(missed)}"
-            self._say(step, "rejected", "; ".join(missed))
-            return Outcome(step.name, "rejected", key, folder, manifest, seconds, peak, verdicts, "; ".join(missed))
-        status: Status = "reused" if event == "reused" else "made"
-        self._say(step, status, f"{duration(seconds):>12}  {size(peak):>9}" if status == "made" else "")
-        return Outcome(step.name, status, key, folder, manifest, seconds, peak, verdicts)
+            outcome = replace(outcome, status="rejected", why="; ".join(missed))
+            self._say(step, "rejected", outcome.why)
+        else:
+            took = f"{duration(outcome.seconds):>12}  {size(outcome.peak_memory_bytes):>9}"
+            self._say(step, status, took if status == "made" else "")
+        return outcome
 
-    def _make(self, step: Step, config: StageConfig, key: str) -> Made:
+    def _make(self, step: Step, config: StageConfig, key: str) -> Manifest:
         partial = self.store.partial(step.name, key)
         self._say(step, "resuming" if partial.exists() and step.stage.resumable else "running", "")
         try:
@@ -138,20 +166,23 @@ class _Walk:
                     raise
             raise
 
-    def _record(self, event: Event, step: Step, key: str, more: Mapping[str, Any]) -> None:
-        line: dict[str, JSON] = {
-            "run": self.run_id,
-            "recipe": self.recipe.name,
-            "step": step.name,
-            "stage": step.stage.name,
-            "key": key,
-            **more,
-        }
+    def _was_recorded(self, key: str) -> bool:
+        if self._recorded is None:
+            self._recorded = {line["key"] for line in self.store.ledger.lines() if line["event"] == "made"}
+        return key in self._recorded
+
+    def _run(self) -> dict[str, JSON]:
+        return {"run": self.run_id, "recipe": self.recipe.name, "file": digest_of(str(self.recipe.path.absolute()))[:8]}
+
+    def _record(self, event: Event, step: Step, key: str, more: Mapping[str, JSON]) -> None:
+        line: dict[str, JSON] = {**self._run(), "step": step.name, "stage": step.stage.name, "key": key, **more}
         if step.stage.uses_seed:
             line["seed"] = step.seed
         if self.recipe.overrides:
             line["overrides"] = list(self.recipe.overrides)
         self.store.ledger.append(event, line)
+        if event == "made" and self._recorded is not None:
+            self._recorded.add(key)
 
     def _say(self, step: Step, status: str, rest: str) -> None:
         if status in ("running", "resuming") and not self.context.console.live:

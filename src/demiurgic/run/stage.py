@@ -9,7 +9,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo
 
 from demiurgic.core.artifacts import Artifact
-from demiurgic.core.metric import Summary
+from demiurgic.core.metric import JSON, Summary
 from demiurgic.core.registry import Choice
 from demiurgic.run.context import Context
 
@@ -17,7 +17,13 @@ from demiurgic.run.context import Context
 class StageConfig(BaseModel):
     """What to make. Every field enters the key of the step, so nothing here may only change speed or noise."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, protected_namespaces=(), allow_inf_nan=False
+    )
+
+    def key_facts(self) -> dict[str, JSON]:
+        """What the result depends on of the inputs beside their content; enters the key. Called when they are there."""
+        return {}
 
 
 Config = TypeVar("Config", bound=StageConfig)

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from demiurgic.core.artifacts import Manifest, damage
+from demiurgic.core.console import Console
 from demiurgic.core.errors import UserError
 from demiurgic.core.metric import JSON
 from demiurgic.run.lineage import revocation, revoked_keys
@@ -31,29 +33,26 @@ class StepStatus:
 
 @dataclass(frozen=True)
 class StoreStatus:
-    """`recipes` maps each recipe to the steps of its newest run; `problems` is what `verify` and torn lines found."""
+    """`recipes` maps each recipe to the steps of its newest run; `problems` is what `verify` found."""
 
     recipes: Mapping[str, Sequence[StepStatus]]
     partials: Sequence[str]
     problems: Sequence[str]
 
 
-def store_status(store: Store, *, verify: bool = False) -> StoreStatus:
+def store_status(store: Store, *, verify: bool = False, console: Console | None = None) -> StoreStatus:
     """Read the ledger; with `verify`, also read every file of every artifact and compare its digest."""
     lines = list(store.ledger.lines())
     made = {line["key"]: line for line in lines if line["event"] == "made"}
     revoked = revoked_keys(store.ledger)
     newest: dict[str, list[dict[str, Any]]] = {}
     for line in lines:
-        if "run" in line:
-            steps = newest.setdefault(line["recipe"], [])
-            if steps and steps[0]["run"] != line["run"]:
-                steps.clear()
-            steps.append(line)
+        if line["event"] == "started":
+            newest[line["recipe"]] = []
+        elif "run" in line and line["event"] != "judged":
+            newest[line["recipe"]].append(line)
     recipes = {recipe: _steps(store, steps, made, revoked) for recipe, steps in newest.items()}
-    problems = [f"{store.ledger.num_torn()} lines of the ledger cannot be read"] if store.ledger.num_torn() else []
-    if verify:
-        problems += _problems(store)
+    problems = _problems(store, console or Console(quiet=True)) if verify else []
     return StoreStatus(recipes, [path.name for path in store.partials()], problems)
 
 
@@ -72,8 +71,7 @@ def _step(store: Store, line: dict[str, Any], origin: dict[str, Any], revoked: M
     if folder is None and event in ("made", "reused", "rejected"):
         event, says = "missing", "its folder is gone; the next run makes it again"
     elif folder is not None:
-        reason = revocation(Manifest.read(folder), revoked)
-        event, says = ("revoked", reason) if reason else (event, says)
+        event, says = _as_found(folder, revoked) or (event, says)
     return StepStatus(
         step=line["step"],
         stage=line["stage"],
@@ -87,14 +85,25 @@ def _step(store: Store, line: dict[str, Any], origin: dict[str, Any], revoked: M
     )
 
 
-def _problems(store: Store) -> list[str]:
+def _as_found(folder: Path, revoked: Mapping[str, str]) -> tuple[str, str] | None:
+    try:
+        reason = revocation(Manifest.read(folder), revoked)
+    except UserError as error:
+        return "damaged", str(error)
+    return ("revoked", reason) if reason else None
+
+
+def _problems(store: Store, console: Console) -> list[str]:
     problems = []
-    for folder in store.artifacts():
-        try:
-            manifest = Manifest.read(folder)
-        except UserError as error:
-            problems.append(str(error))
-            continue
-        found = (damage(folder / name, part, full=True) for name, part in manifest.parts.items())
-        problems += [problem for problem in found if problem]
+    folders = store.artifacts()
+    with console.progress("verifying", len(folders)) as progress:
+        for folder in folders:
+            progress.show(folder.name)
+            try:
+                manifest = Manifest.read(folder)
+                found = (damage(folder / name, part, full=True) for name, part in manifest.parts.items())
+                problems += [problem for problem in found if problem]
+            except UserError as error:
+                problems.append(str(error))
+            progress.advance()
     return problems

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,20 +21,11 @@ from demiurgic.core.metric import JSON
 from demiurgic.core.optional import require
 from demiurgic.run.context import Context
 from demiurgic.run.engine import usable_cores
-from demiurgic.run.lineage import lineage_of
+from demiurgic.run.ledger import LEDGER, Ledger
+from demiurgic.run.lineage import lineage_of, refuse_revoked, revoked_keys
 from demiurgic.run.stage import Reference, Stage, StageConfig, choices, references, written
 from demiurgic.run.store import PARTIAL, finish
 from demiurgic.version import __version__
-
-
-@dataclass(frozen=True)
-class Made:
-    """A step that was made just now, and what it took."""
-
-    manifest: Manifest
-    seconds: float
-    peak_memory_bytes: int
-    resumed: bool
 
 
 def inputs_of(config: StageConfig) -> dict[str, Artifact]:
@@ -54,18 +44,21 @@ def step_key(stage: Stage[Any], config: StageConfig, *, seed: int | None, base: 
     the digests of the parts it reads, and the seed where the stage declares that it uses one. Not the step's name, the
     library versions or the device: those go to the ledger.
     """
-    fingerprints = [
+    fingerprints: list[JSON] = [
         [choice.registry.plural, choice.name, choice.entry.fingerprint(base, **dict(choice.options))]
         for choice in choices(config)
         if choice.entry.fingerprint is not None
     ]
-    content = {
+    content: dict[str, JSON] = {
         "stage": stage.name,
         "version": stage.version,
         "config": written(config, lambda artifact: {"artifact": artifact.kind, "digest": artifact.digest}),
         "seed": seed if stage.uses_seed else None,
         "fingerprints": fingerprints,
     }
+    facts = config.key_facts()
+    if facts:
+        content["facts"] = facts
     return digest_of(content)[:KEY_LENGTH]
 
 
@@ -79,7 +72,7 @@ def make_step(
     partial: Path,
     final: Path,
     context: Context,
-) -> Made:
+) -> Manifest:
     """Run a stage into `partial`, then rename it to `final`.
 
     Raises UserError for damaged inputs, missing packages and a full disk. When it raises, `partial` holds what a
@@ -88,6 +81,10 @@ def make_step(
     inputs = inputs_of(config)
     for artifact in inputs.values():
         artifact.verify()
+    if final.exists():
+        raise UserError(
+            f"{final} exists and is no finished step: its manifest is gone. Delete the folder and run again."
+        )
     if stage.needs:
         require(*stage.needs)
     used_seed = seed if stage.uses_seed else None
@@ -117,10 +114,16 @@ def make_step(
             parts=parts,
             summary=summary,
             lineage=lineage_of(inputs.values()),
+            took={
+                "seconds": round(time.perf_counter() - started, 3),
+                "peak_memory_bytes": memory.peak_bytes(),
+                "resumed": resumed,
+                **circumstances(stage),
+            },
             made=now(),
         )
         finish(partial, final, manifest)
-    return Made(manifest, time.perf_counter() - started, memory.peak_bytes(), resumed)
+    return manifest
 
 
 def run_stage(
@@ -134,6 +137,8 @@ def run_stage(
     config = stage.config.model_validate(dict(values))
     if out.exists():
         raise UserError(f"{out} exists already. Give another folder, or delete it first.")
+    for artifact in inputs_of(config).values():
+        refuse_revoked(artifact.manifest, revoked_keys(Ledger(artifact.evidence.parent / LEDGER)))
     key = step_key(stage, config, seed=seed, base=context.base)
     partial = out.with_name(f"{out.name}-{key}{PARTIAL}")
     make_step(stage, config, name=out.name, key=key, seed=seed, partial=partial, final=out, context=context)
@@ -181,16 +186,18 @@ class PeakMemory:
     def __init__(self) -> None:
         self._linux = sys.platform == "linux"
         if self._linux:
-            with contextlib.suppress(PermissionError):  # some containers forbid the reset
+            with contextlib.suppress(OSError):  # some containers forbid the reset
                 Path("/proc/self/clear_refs").write_text("5")
 
     def peak_bytes(self) -> int:
-        if self._linux:
-            status = Path("/proc/self/status").read_text()
-            return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+        status = Path("/proc/self/status").read_text().splitlines() if self._linux else []
+        marks = [int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM")]
+        if marks:
+            return marks[0]
         import resource
 
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        kilobytes = sys.platform != "darwin"  # where macOS counts bytes
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1024 if kilobytes else 1)
 
 
 def circumstances(stage: Stage[Any]) -> dict[str, JSON]:
@@ -205,14 +212,16 @@ def circumstances(stage: Stage[Any]) -> dict[str, JSON]:
 
 
 def code_revision() -> str | None:
-    """The git commit this package runs from (with `+` when files differ from it), or None outside a checkout."""
-    here = Path(__file__).parent
-    command = ["git", "-C", str(here), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+    """The git commit this package runs from (with `+` when files differ from it), or None outside its own checkout."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    describe = [*git, "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+        # An installed package may lie inside somebody else's repository: ask whether this file is git's.
+        own = subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, timeout=10)
+        done = subprocess.run(describe, capture_output=True, text=True, timeout=10)
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None
+    return (done.stdout.strip() or None) if own.returncode == 0 else None
 
 
 def device_name() -> str:

@@ -7,6 +7,7 @@ store/
   lock                                held by the one process that may write
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -19,13 +20,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TextIO
 
 from demiurgic.core.artifacts import MANIFEST, Manifest
 from demiurgic.core.console import now
 from demiurgic.core.errors import UserError
-from demiurgic.run.ledger import Ledger
+from demiurgic.run.ledger import LEDGER, Ledger
 
 PARTIAL = ".partial"
+DELETED = ".deleted"
+"""A folder on its way out: never resumed, never found."""
+NAME_LENGTH = 100
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Store:
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger(self.path / "ledger.jsonl")
+        return Ledger(self.path / LEDGER)
 
     def folder(self, step: str, key: str) -> Path:
         """Where the step's result stands, or will stand."""
@@ -51,13 +56,17 @@ class Store:
         return next((path for path in sorted(self.path.glob(f"*-{key}")) if (path / MANIFEST).exists()), None)
 
     def artifacts(self) -> list[Path]:
-        return sorted(path.parent for path in self.path.glob(f"*/{MANIFEST}") if path.parent.suffix != PARTIAL)
+        found = (path.parent for path in self.path.glob(f"*/{MANIFEST}"))
+        return sorted(folder for folder in found if folder.suffix not in (PARTIAL, DELETED))
 
     def partials(self) -> list[Path]:
         return sorted(path for path in self.path.glob(f"*{PARTIAL}") if path.is_dir())
 
+    def half_deleted(self) -> list[Path]:
+        return sorted(path for path in self.path.glob(f"*{DELETED}") if path.is_dir())
+
     def named(self, name: str) -> Path:
-        """The newest finished step called `name`, or the one whose key or folder name starts with it."""
+        """The newest finished step called `name`, or the one with that folder name or key (4 digits or more of it)."""
         keys = [
             line["key"]
             for line in self.ledger.lines()
@@ -67,7 +76,8 @@ class Store:
             folder = self.find(key)
             if folder:
                 return folder
-        matches = [p for p in self.artifacts() if p.name == name or p.name.rpartition("-")[2].startswith(name)]
+        by_key = name if len(name) >= 4 else "no key"
+        matches = [p for p in self.artifacts() if p.name == name or p.name.rpartition("-")[2].startswith(by_key)]
         if len(matches) == 1:
             return matches[0]
         known = ", ".join(path.name for path in self.artifacts()) or "nothing"
@@ -89,11 +99,17 @@ class Store:
                     f"The store {self.path} is in use by {_holder(file.read())}. Wait for it to end, or give another "
                     "store with --store."
                 ) from None
-            file.truncate(0)
-            json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": now(), "command": sys.argv}, file)
-            file.flush()
+            _introduce(file)
             yield
             file.truncate(0)
+
+
+def _introduce(file: TextIO) -> None:
+    """Say who holds the lock. A full disk has no room for it, and must not keep `gc` from making some."""
+    file.truncate(0)
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now(), "command": sys.argv}
+    with contextlib.suppress(OSError):
+        os.write(file.fileno(), json.dumps(holder).encode())
 
 
 def _holder(text: str) -> str:
@@ -106,7 +122,7 @@ def _holder(text: str) -> str:
 
 def folder_name(step: str) -> str:
     """A step's name as a folder name that needs no quoting: `student[seed=1]` is `student.seed-1`."""
-    return re.sub(r"[^A-Za-z0-9_.+-]", "-", step.replace("]", "").replace("[", "."))
+    return re.sub(r"[^A-Za-z0-9_.+-]", "-", step.replace("]", "").replace("[", "."))[:NAME_LENGTH]
 
 
 def finish(partial: Path, final: Path, manifest: Manifest) -> None:
@@ -119,11 +135,10 @@ def finish(partial: Path, final: Path, manifest: Manifest) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Delete a step's folder so that a crash in between leaves a partial, never a damaged finished step."""
-    if folder.suffix != PARTIAL:
-        gone = folder.with_name(folder.name + PARTIAL)
+    """Delete a step's folder so that a crash in between leaves neither a damaged step nor one that would be resumed."""
+    gone = folder.with_name(folder.name.removesuffix(DELETED) + DELETED)
+    if folder != gone:
         if gone.exists():
             shutil.rmtree(gone)
         folder.rename(gone)
-        folder = gone
-    shutil.rmtree(folder)
+    shutil.rmtree(gone)

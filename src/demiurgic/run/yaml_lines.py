@@ -11,6 +11,11 @@ Place = tuple[str | int, ...]
 """Where a value stands: the keys and list positions that lead to it."""
 
 
+ODD = (ValueError, TypeError, RecursionError)
+"""What reading raises beside YAML's own errors: a date that is none, a number of 5,000 digits, half a surrogate pair,
+brackets without end."""
+
+
 @dataclass(frozen=True)
 class Document:
     """A YAML file as plain values, and the line (from 1) of each place in it."""
@@ -36,17 +41,16 @@ def parse_yaml(text: str, *, file: str = "recipe") -> Document:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+    lines: dict[Place, int] = {(): 1}
     try:
-        data = YAML(typ="rt").load(text)
+        return Document(_plain(YAML(typ="rt").load(text), (), lines), lines, text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
         problem = " ".join(str(part).strip().split("\n")[0] for part in (error.context, error.problem) if part)
         raise RecipeError(f"not YAML: {problem}", file=file, line=line) from None
-    except YAMLError as error:
+    except (YAMLError, *ODD) as error:
         raise RecipeError(f"not YAML: {str(error).splitlines()[0]}", file=file) from None
-    lines: dict[Place, int] = {(): 1}
-    return Document(_plain(data, (), lines), lines, text)
 
 
 def parse_value(text: str) -> Any:
@@ -56,8 +60,8 @@ def parse_value(text: str) -> Any:
 
     try:
         return _plain(YAML(typ="rt").load(text), (), {})
-    except YAMLError:
-        return text
+    except (YAMLError, *ODD):
+        return _plain(text, (), {})
 
 
 def _plain(node: Any, place: Place, lines: dict[Place, int]) -> Any:
@@ -65,12 +69,15 @@ def _plain(node: Any, place: Place, lines: dict[Place, int]) -> Any:
         case Mapping():
             plain = {}
             for key, item in node.items():
-                lines[(*place, str(key))] = node.lc.key(key)[0] + 1  # type: ignore[attr-defined]
+                # A key that a merge (<<) brought in has no line of its own: its mapping's stands for it.
+                where = node.lc.data.get(key) if node.lc.data else None  # type: ignore[attr-defined]
+                lines[(*place, str(key))] = where[0] + 1 if where else lines.get(place, 1)
                 plain[str(key)] = _plain(item, (*place, str(key)), lines)
             return plain
         case list():
             for position in range(len(node)):
-                lines[(*place, position)] = node.lc.item(position)[0] + 1  # type: ignore[attr-defined]
+                where = node.lc.data.get(position) if node.lc.data else None  # type: ignore[attr-defined]
+                lines[(*place, position)] = where[0] + 1 if where else lines.get(place, 1)
             return [_plain(item, (*place, position), lines) for position, item in enumerate(node)]
         case bool() | None:
             return node
@@ -79,6 +86,7 @@ def _plain(node: Any, place: Place, lines: dict[Place, int]) -> Any:
         case float():
             return float(node)
         case str():
+            node.encode()  # half a surrogate pair is a ValueError here, not a crash when it is written down
             return str(node)
         case _:
             return str(node)

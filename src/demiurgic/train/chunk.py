@@ -138,8 +138,11 @@ class TokenLoss:
         return replace(self, value_N=value_N, gradient=gradient, at_label=self.at_label * temperature)
 
 
-def weighted_gradient(losses: Iterable[tuple[TokenLoss, float]], labels_N: "Tensor") -> "Tensor":
-    """`sum(weight * gradient)` of several losses [N,V]. Overwrites a tensor of theirs: the chunk is done after this."""
+def weighted_gradient(losses: Iterable[tuple[TokenLoss, float]], chunk: Chunk) -> "Tensor":
+    """`sum(weight * gradient)` of several losses [N,V]. Overwrites a tensor of theirs: the chunk is done after this.
+
+    Raises AssertionError when two of their tensors lie in the same memory.
+    """
     factors: dict[int, float] = {}
     tensors: dict[int, Tensor] = {}
     at_label = 0.0
@@ -148,12 +151,23 @@ def weighted_gradient(losses: Iterable[tuple[TokenLoss, float]], labels_N: "Tens
         for tensor_NV, factor in loss.gradient:
             tensors[id(tensor_NV)] = tensor_NV
             factors[id(tensor_NV)] = factors.get(id(tensor_NV), 0.0) + weight * factor
+    if len({tensor_NV.untyped_storage().data_ptr() for tensor_NV in tensors.values()}) < len(tensors):
+        raise AssertionError(
+            "two tensors in the gradients of the losses share memory, which adding them up overwrites; a loss gives "
+            "the very tensor (prob_NV, not a view of it) or one of its own (chunk.scratch())"
+        )
+    if not tensors:
+        return _at_labels(chunk.scratch().zero_(), at_label, chunk.labels_N)
     first, *others = factors
     gradient_NV = tensors[first]
     if factors[first] != 1.0:
         gradient_NV.mul_(factors[first])
     for other in others:
         gradient_NV.add_(tensors[other], alpha=factors[other])
+    return _at_labels(gradient_NV, at_label, chunk.labels_N)
+
+
+def _at_labels(gradient_NV: "Tensor", at_label: float, labels_N: "Tensor") -> "Tensor":
     if at_label:
         gradient_NV.scatter_add_(1, labels_N[:, None], gradient_NV.new_full((len(labels_N), 1), at_label))
     return gradient_NV

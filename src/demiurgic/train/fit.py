@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from demiurgic.core.artifacts import Model
+from demiurgic.core.artifacts import Model, Tokens
 from demiurgic.core.errors import UserError
 from demiurgic.models.load import context_length
-from demiurgic.models.tokenizer import load_tokenizer, tokenizer_digest
+from demiurgic.models.tokenizer import dialect_of, load_tokenizer, tokenizer_digest
 from demiurgic.models.windows import Windows
 
 if TYPE_CHECKING:
@@ -14,17 +14,28 @@ if TYPE_CHECKING:
 
 
 def refuse_misfit(model: "PreTrainedModel", windows: Windows, *, folder: Path) -> None:
-    """Raises UserError when the model cannot read the tokens: another tokenizer, or windows that are too long."""
+    """Raises UserError when the model cannot read the tokens: another tokenizer or dialect, or windows too long."""
     if tokenizer_digest(folder) != windows.tokenizer_digest:
         raise UserError(
             f"The tokens in {windows.folder} were made with another tokenizer than that of the model {folder}. "
             "Tokenize the rows with the model's own tokenizer, or create the model with the tokens' one."
+        )
+    dialect = dialect_of(load_tokenizer(folder)).name
+    if dialect != windows.dialect:
+        raise UserError(
+            f"The tokens in {windows.folder} are written in the dialect {windows.dialect}; the model {folder} speaks "
+            f"{dialect}. Tokenize the rows with the model's own tokenizer."
         )
     if model.config.vocab_size < windows.vocab_size:
         raise UserError(
             f"The model {folder} has embeddings for {model.config.vocab_size} tokens; the vocabulary of "
             f"{windows.folder} has {windows.vocab_size}. Create the model with the tokens' tokenizer."
         )
+    refuse_long_windows(model, windows, folder=folder)
+
+
+def refuse_long_windows(model: "PreTrainedModel", windows: Windows, *, folder: Path) -> None:
+    """Raises UserError when a window is longer than what the model attends to."""
     if windows.length > context_length(model):
         raise UserError(
             f"The windows of {windows.folder} have {windows.length} tokens; the model {folder} attends to "
@@ -32,12 +43,12 @@ def refuse_misfit(model: "PreTrainedModel", windows: Windows, *, folder: Path) -
         )
 
 
-def refuse_other_tokenizer(data: Windows, held_out: Windows) -> None:
-    """Raises UserError when training and held-out tokens cannot be compared."""
-    if held_out.tokenizer_digest != data.tokenizer_digest:
+def refuse_same_tokens(data: Tokens, held_out: Tokens) -> None:
+    """Raises UserError when the checkpoint would be chosen on what the student was trained on."""
+    if held_out.digest == data.digest:
         raise UserError(
-            f"data ({data.folder}) and held_out ({held_out.folder}) were made with different tokenizers. "
-            "Tokenize both with the same one."
+            f"held_out ({held_out.path}) holds the same tokens as data ({data.path}), and would choose the checkpoint "
+            "that knows its training rows best by heart. Give rows that are not trained on, or leave held_out away."
         )
 
 

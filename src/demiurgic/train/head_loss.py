@@ -121,10 +121,11 @@ class _Walk:
                 num_tokens=part.stop - start, vocab_size=head.vocab_size, capacity=capacity, device=hidden_ND.device
             )
             weights_N1 = self.tokens.weights_N[part, None]
-            found = self._losses(self._chunk(hidden_ND, head, part), weights_N1[:, 0], raw_K)
+            chunk = self._chunk(hidden_ND, head, part)
+            found = self._losses(chunk, weights_N1[:, 0], raw_K)
             if not found or not (for_hidden or for_head):
                 continue
-            gradient_NV = weighted_gradient(found, self.tokens.labels_N[part])
+            gradient_NV = weighted_gradient(found, chunk)
             # a token's weight scales the row of a product, which is far shorter than that of the logits
             if hidden_gradient_ND is not None:
                 hidden_gradient_ND[part] = head.hidden_gradient(gradient_NV).mul_(weights_N1)

@@ -1,10 +1,12 @@
 """The training log: one JSON object per line, one line per optimizer step and per evaluation."""
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from demiurgic.core.errors import UserError
 from demiurgic.core.files.atomic import write_text
 from demiurgic.core.metric import JSON
 
@@ -24,30 +26,62 @@ class TrainLog:
     def __init__(self, path: Path, *, step: int, evaluated_step: int) -> None:
         """Drops what an interrupted run wrote after the checkpoint it goes on from, so that no line appears twice.
 
-        The checkpoint holds the training up to `step` and the evaluations up to `evaluated_step`.
+        The checkpoint holds the training up to `step` and the evaluations up to `evaluated_step`. Entering raises
+        UserError when the log does not have each of these steps once.
         """
         self._path = path
         self._last_step = {False: step, True: evaluated_step}
         self._file: TextIO | None = None
 
     def __enter__(self) -> "TrainLog":
-        kept = []
-        if self._path.exists():
-            # a kill may have cut the last line; one that ends is whole, since a line is one write
-            lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if line[-1] == "\n" and self._keeps(json.loads(line))]
-        write_text(self._path, "".join(kept))
+        kept = [line for line in _whole_lines(self._path) if self._keeps(line)]
+        self._refuse_gaps([line["step"] for line in kept if "held_out" not in line])
+        write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = self._path.open("a", encoding="utf-8", buffering=1)
         return self
 
     def _keeps(self, line: Mapping[str, Any]) -> bool:
         return bool(line["step"] <= self._last_step["held_out" in line])
 
+    def _refuse_gaps(self, found: list[int]) -> None:
+        wanted = list(range(1, self._last_step[False] + 1))
+        if found == wanted:
+            return
+        lost = sorted(set(wanted) - set(found))
+        wrong = f"lacks step {lost[0]} ({len(lost)} in all)" if lost else "has its steps twice or out of order"
+        raise UserError(
+            f"{self._path} {wrong}; the checkpoint beside it goes on after step {wanted[-1]}. "
+            f"Delete the folder {self._path.parent} to start this training again."
+        )
+
     def __exit__(self, *exception: object) -> None:
         if self._file is not None:
             self._file.close()
 
     def write(self, line: Mapping[str, JSON]) -> None:
+        self._opened().write(json.dumps(line, allow_nan=False) + "\n")
+
+    def sync(self) -> None:
+        """Return when every line is on the disk, as a power cut would leave it."""
+        file = self._opened()
+        file.flush()
+        os.fsync(file.fileno())
+
+    def _opened(self) -> TextIO:
         if self._file is None:
             raise AssertionError("the log is not open")
-        self._file.write(json.dumps(line, allow_nan=False) + "\n")
+        return self._file
+
+
+def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines up to the first that a kill or a power cut left unfinished."""
+    if not path.exists():
+        return
+    for line in path.read_bytes().splitlines(keepends=True):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            return
+        if line[-1:] != b"\n":
+            return
+        yield found

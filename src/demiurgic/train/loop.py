@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,9 @@ from demiurgic.models.windows import Windows
 from demiurgic.train.budget import steps_within
 from demiurgic.train.checkpoint import Checkpoint, Checkpoints, Progress, random_state, set_random_state
 from demiurgic.train.head_loss import Component
-from demiurgic.train.held_out import WindowLosses, held_out_losses
+from demiurgic.train.held_out import HeldOutLoss, held_out_loss
 from demiurgic.train.interrupts import Interrupts
-from demiurgic.train.log import LOG, TrainLog
+from demiurgic.train.log import TrainLog
 from demiurgic.train.optimizer import (
     Gradient,
     accumulate,
@@ -65,16 +65,8 @@ class Plan:
     held_out: HeldOut | None
 
 
-@dataclass(frozen=True)
-class Trained:
-    """How a finished run went. `held_out` belongs to the best step, whose weights the model now has."""
-
-    progress: Progress
-    held_out: WindowLosses | None
-
-
 class Trainer:
-    """One run over a model, which it trains in place. Goes on from the newest checkpoint in `out` when there is one."""
+    """One run over a model, which it trains in place. Goes on from the newest checkpoint when there is one."""
 
     def __init__(
         self,
@@ -84,7 +76,8 @@ class Trainer:
         model: "PreTrainedModel",
         optimizer: "Optimizer",
         accelerator: Any,
-        out: Path,
+        checkpoints: Checkpoints,
+        log_path: Path,
         console: Console,
         checkpoint_seconds: float,
     ) -> None:
@@ -92,35 +85,43 @@ class Trainer:
         self.objective, self.optimizer = accelerator.prepare(objective, optimizer)
         self.model = model
         self.accelerator = accelerator
-        self.checkpoints = Checkpoints(out / "checkpoint")
-        self.log_path = out / LOG
+        self.checkpoints = checkpoints
+        self.log_path = log_path
         self.console = console
         self.checkpoint_seconds = checkpoint_seconds
         self.progress = Progress(num_steps=plan.steps)
-        self._best: WindowLosses | None = None
 
-    def run(self) -> Trained:
+    def run(self) -> Progress:
         """Train to the end and leave the best weights in the model.
 
-        Raises UserError on a number that is not finite (before the weights are touched), and KeyboardInterrupt on
-        Ctrl-C, after a checkpoint.
+        Raises UserError on a number that is not finite (before the weights are touched) and on a log that does not
+        belong to the checkpoint, and KeyboardInterrupt on Ctrl-C, after a checkpoint.
         """
         self._resume()
         progress, steps = self.progress, self.plan.steps
         total, done = (self.plan.seconds, progress.train_seconds) if steps is None else (steps, progress.step)
         log = TrainLog(self.log_path, step=progress.step, evaluated_step=progress.evaluated_step)
         with Interrupts(self.console) as interrupts, log, self.console.progress("train", total, done=done) as bar:
+
+            def pause_if_asked() -> None:
+                if interrupts.pending:
+                    self._checkpoint(log)
+                    raise KeyboardInterrupt
+
             saved = time.perf_counter()
             while True:
                 if self._evaluation_is_due():
-                    self._evaluate(log, interrupts)
+                    self._evaluate(log, pause_if_asked)
                 if progress.step == progress.num_steps:
-                    return Trained(progress, self._take_best(interrupts))
+                    pause_if_asked()
+                    self._take_best()
+                    pause_if_asked()
+                    return progress
                 if time.perf_counter() - saved >= self.checkpoint_seconds:
-                    self._checkpoint()
+                    self._checkpoint(log)
                     saved = time.perf_counter()
                 self._step(log, bar)
-                self._pause_if_asked(interrupts)
+                pause_if_asked()
 
     def _step(self, log: TrainLog, bar: Bar) -> None:
         """One optimizer step and its line in the log."""
@@ -180,10 +181,10 @@ class Trainer:
             return False
         return progress.step % held_out.every == 0 or progress.step == progress.num_steps
 
-    def _evaluate(self, log: TrainLog, interrupts: Interrupts) -> None:
+    def _evaluate(self, log: TrainLog, pause_if_asked: Callable[[], None]) -> None:
         """Ask the held-out windows, and keep these weights if they are the best so far."""
         progress = self.progress
-        found = self._held_out_losses(interrupts)
+        found = self._held_out_loss(pause_if_asked)
         loss = found.nats_per_token
         if not math.isfinite(loss):
             raise UserError(
@@ -192,40 +193,33 @@ class Trainer:
             )
         if loss < progress.best_loss:
             self.checkpoints.write_best(progress.step, self.model.state_dict())
-            progress.best_step, progress.best_loss, self._best = progress.step, loss, found
+            progress.best_step, progress.best_loss = progress.step, loss
         progress.evaluated_step = progress.step
         best = progress.best_step == progress.step
         nats_and_bits: dict[str, JSON] = {"nats_per_token": loss, "bits_per_token": loss / math.log(2)}
-        log.write({"step": progress.step, "held_out": {**nats_and_bits, "windows": len(found.windows), "best": best}})
+        log.write({"step": progress.step, "held_out": {**nats_and_bits, "windows": found.num_windows, "best": best}})
 
-    def _take_best(self, interrupts: Interrupts) -> WindowLosses | None:
-        """Put the best weights into the model; their held-out losses, measured again if an earlier process did."""
-        if self.plan.held_out is None:
-            return None
-        if self.progress.best_step != self.progress.step:
+    def _take_best(self) -> None:
+        """Put the best weights into the model."""
+        if self.plan.held_out is not None and self.progress.best_step != self.progress.step:
             self.model.load_state_dict(self.checkpoints.best(self.progress.best_step))
-        return self._best or self._held_out_losses(interrupts)
 
-    def _held_out_losses(self, interrupts: Interrupts) -> WindowLosses:
+    def _held_out_loss(self, pause_if_asked: Callable[[], None]) -> HeldOutLoss:
         held_out = self.plan.held_out
         if held_out is None:
             raise AssertionError("there are no held-out windows")
-        return held_out_losses(
+        return held_out_loss(
             self.model,
             held_out.windows,
             held_out.chosen,
             batch=EVALUATION_WINDOWS,
             device=self.accelerator.device,
             precision=self.plan.precision,
-            between=lambda: self._pause_if_asked(interrupts),
+            between=pause_if_asked,
         )
 
-    def _pause_if_asked(self, interrupts: Interrupts) -> None:
-        if interrupts.pending:
-            self._checkpoint()
-            raise KeyboardInterrupt
-
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, log: TrainLog) -> None:
+        log.sync()  # first: a checkpoint whose steps the log does not hold could not be gone on from
         states = (self.model.state_dict(), self.optimizer.state_dict(), random_state())
         self.checkpoints.write(Checkpoint(self.progress, *states))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from demiurgic.core.artifacts import Model, Tokens
+from demiurgic.core.errors import UserError
 from demiurgic.core.files.atomic import new_folder, write_text
 from demiurgic.core.metric import JSON, Metric, Summary
 from demiurgic.models.precision import Precision
@@ -19,7 +20,14 @@ from demiurgic.models.windows import Windows
 from demiurgic.run.context import Context
 from demiurgic.run.stage import Stage, StageConfig
 from demiurgic.train.budget import MEASURED_STEPS, steps_of_epochs
-from demiurgic.train.fit import refuse_misfit, refuse_other_tokenizer, refuse_other_vocabulary, seconds_of
+from demiurgic.train.checkpoint import Checkpoints, Progress
+from demiurgic.train.fit import (
+    refuse_long_windows,
+    refuse_misfit,
+    refuse_other_vocabulary,
+    refuse_same_tokens,
+    seconds_of,
+)
 from demiurgic.train.log import LOG, last_step
 from demiurgic.train.losses import LOSSES, LossChoice, needs_teacher
 from demiurgic.train.schedules import LearningRate, Shape
@@ -27,7 +35,7 @@ from demiurgic.train.schedules import LearningRate, Shape
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from demiurgic.train.loop import Plan, Trained
+    from demiurgic.train.loop import Plan
     from demiurgic.train.signals import TeacherSignal
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -55,6 +63,7 @@ class TrainConfig(StageConfig):
     """Windows in memory at once (all of `batch` by default): changes memory and speed, and the result by rounding."""
     learning_rate: PositiveFloat = 1e-3
     warmup_steps: NonNegativeInt = 0
+    """Less than all steps; with `match_seconds` at least 30, since the pace is not known before."""
     schedule: Shape = "cosine"
     min_learning_rate_share: Share = 0.1
     """What cosine and wsd end at, as a share of `learning_rate`."""
@@ -80,6 +89,29 @@ class TrainConfig(StageConfig):
         return self
 
     @model_validator(mode="after")
+    def _warmup_fits(self) -> Self:
+        if self.match_seconds is not None and self.warmup_steps < MEASURED_STEPS:
+            raise ValueError(
+                f"warmup_steps ({self.warmup_steps}) is less than {MEASURED_STEPS}: with match_seconds the number of "
+                "steps is fixed after those, and the learning rate depends on it when the warm-up ends; "
+                f"set warmup_steps: {MEASURED_STEPS} or more"
+            )
+        if self.steps is not None and self.warmup_steps >= self.steps:
+            raise ValueError(_warmup_too_long(self.warmup_steps, self.steps))
+        return self
+
+    @model_validator(mode="after")
+    def _held_out_is_held_out(self) -> Self:
+        if self.held_out_windows is not None and self.held_out is None:
+            raise ValueError("held_out_windows counts windows of held_out, which is not given; set held_out, too")
+        if self.held_out is not None and self.held_out == self.data:
+            raise ValueError(
+                "held_out and data are the same; a checkpoint is chosen on rows that are not trained on, or not at "
+                "all (held_out: null)"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _losses_and_teacher_fit(self) -> Self:
         asking = [loss.name for loss in self.losses if needs_teacher(loss)]
         if asking and self.teacher is None:
@@ -100,6 +132,17 @@ class TrainConfig(StageConfig):
             )
         return self
 
+    def key_facts(self) -> dict[str, JSON]:
+        """The seconds that are matched: no content of the model they made tells them."""
+        return {"seconds_to_match": seconds_of(self.match_seconds)} if isinstance(self.match_seconds, Model) else {}
+
+
+def _warmup_too_long(warmup_steps: int, steps: int) -> str:
+    return (
+        f"warmup_steps ({warmup_steps}) is not less than the {steps} steps of the whole training, which would end "
+        "before the learning rate is reached; set fewer warmup_steps or more steps"
+    )
+
 
 RESULT = "result.json"
 """The summary, beside the finished model: what an interruption after the training, before the manifest, leaves."""
@@ -107,8 +150,12 @@ RESULT = "result.json"
 
 def run(config: TrainConfig, out: Path, context: Context) -> Summary:
     """Train a student on token windows, with or without a teacher, and keep its best weights."""
+    checkpoints = Checkpoints(out / "checkpoint")
     if (out / RESULT).exists():
-        return Summary.from_json(json.loads((out / RESULT).read_text(encoding="utf-8")))
+        if (out / "model").is_dir():
+            checkpoints.remove()
+            return Summary.from_json(json.loads((out / RESULT).read_text(encoding="utf-8")))
+        (out / RESULT).unlink()
     from demiurgic.models.attention import train_with_fastest_attention
     from demiurgic.models.load import load_model, resolve_device, save_model
     from demiurgic.train.accelerator import accelerator_on, seed_randomness
@@ -119,28 +166,30 @@ def run(config: TrainConfig, out: Path, context: Context) -> Summary:
     plan = _plan(config, context)
     device = resolve_device(context.device)
     model = load_model(config.model.path, device=str(device))
-    refuse_misfit(model, plan.windows, folder=config.model.path)
+    for windows in (plan.windows, *([plan.held_out.windows] if plan.held_out is not None else [])):
+        refuse_misfit(model, windows, folder=config.model.path)
     train_with_fastest_attention(model, length=plan.windows.length)
     seed_randomness(context.random)
     bf16 = config.precision == "bf16"
     trainer = Trainer(
-        objective(model, plan.components, teacher=_teacher(config, model, device=str(device)), bf16=bf16),
+        objective(model, plan.components, teacher=_teacher(config, plan, model, device=str(device)), bf16=bf16),
         plan,
         model=model,
         optimizer=adamw(model, weight_decay=config.weight_decay, betas=config.betas),
         accelerator=accelerator_on(device, config.precision),
-        out=out,
+        checkpoints=checkpoints,
+        log_path=out / LOG,
         console=context.console,
         checkpoint_seconds=context.checkpoint_seconds,
     )
-    trained = trainer.run()
+    progress = trainer.run()
     if (out / "model").exists():
         shutil.rmtree(out / "model")
     with new_folder(out / "model") as folder:
         save_model(model, config.model.path, folder)
-    summary = _summary(config, plan, trained, last=last_step(out / LOG), seed=context.random.number("interval"))
+    summary = _summary(config, plan, progress, last=last_step(out / LOG))
     write_text(out / RESULT, json.dumps(summary.to_json()))
-    trainer.checkpoints.remove()
+    checkpoints.remove()
     return summary
 
 
@@ -154,20 +203,22 @@ def _plan(config: TrainConfig, context: Context) -> "Plan":
     windows = Windows.open(config.data.path)
     held_out = None
     if config.held_out is not None:
+        refuse_same_tokens(config.data, config.held_out)
         found = Windows.open(config.held_out.path)
-        refuse_other_tokenizer(windows, found)
         chosen = chosen_windows(found, config.held_out_windows, seeds=context.random)
         held_out = HeldOut(found, chosen, every=config.evaluate_every)
-    steps, warmup = config.steps, config.warmup_steps
+    steps = config.steps
     if config.epochs is not None:
         steps = steps_of_epochs(config.epochs, num_windows=len(windows), batch=config.batch)
-    if config.match_seconds is not None:
-        warmup = max(warmup, MEASURED_STEPS)
+        if config.warmup_steps >= steps:
+            raise UserError(f"{_warmup_too_long(config.warmup_steps, steps)}.")
     return Plan(
         windows=windows,
         order=Order(len(windows), batch=config.batch, seeds=context.random),
         components=components_of(config.losses),
-        learning_rate=LearningRate(config.schedule, config.learning_rate, warmup, config.min_learning_rate_share),
+        learning_rate=LearningRate(
+            config.schedule, config.learning_rate, config.warmup_steps, config.min_learning_rate_share
+        ),
         micro_batch=config.micro_batch or config.batch,
         gradient_clip=config.gradient_clip,
         precision=config.precision,
@@ -177,8 +228,8 @@ def _plan(config: TrainConfig, context: Context) -> "Plan":
     )
 
 
-def _teacher(config: TrainConfig, model: "PreTrainedModel", *, device: str) -> "TeacherSignal | None":
-    """The teacher beside the student. Raises UserError when they do not have the same vocabulary."""
+def _teacher(config: TrainConfig, plan: "Plan", model: "PreTrainedModel", *, device: str) -> "TeacherSignal | None":
+    """The teacher beside the student. Raises UserError for another vocabulary, or windows too long for it."""
     if config.teacher is None:
         return None
     from demiurgic.models.load import load_model
@@ -186,11 +237,11 @@ def _teacher(config: TrainConfig, model: "PreTrainedModel", *, device: str) -> "
 
     teacher = load_model(config.teacher.path, device=device)
     refuse_other_vocabulary(model, teacher, student=config.model.path, teacher=config.teacher.path)
+    refuse_long_windows(teacher, plan.windows, folder=config.teacher.path)
     return LiveTeacher(teacher, bf16=config.precision == "bf16")
 
 
-def _summary(config: TrainConfig, plan: "Plan", trained: "Trained", *, last: dict[str, JSON], seed: int) -> Summary:
-    progress = trained.progress
+def _summary(config: TrainConfig, plan: "Plan", progress: Progress, *, last: dict[str, JSON]) -> Summary:
     if progress.num_steps is None:
         raise AssertionError("a finished training knows its number of steps")
     warmed = min(plan.learning_rate.warmup_steps, progress.num_steps)
@@ -203,9 +254,10 @@ def _summary(config: TrainConfig, plan: "Plan", trained: "Trained", *, last: dic
         "tokens_per_second": progress.tokens / progress.train_seconds,
         "peak_learning_rate": plan.learning_rate.at(max(warmed - 1, 0), num_steps=progress.num_steps),
     }
-    metrics = {name: Metric.exact(value) for name, value in counted.items()}
-    if trained.held_out is not None:
-        metrics["held_out_loss"] = trained.held_out.metric(seed=seed)
+    if config.match_seconds is not None:
+        counted["seconds_ratio"] = progress.train_seconds / plan.seconds
+    if plan.held_out is not None:
+        counted["held_out_loss"] = progress.best_loss
     facts: dict[str, JSON] = {
         "last_step": {"total": last["total"], "components": last["components"]},
         "teacher": config.teacher.digest if config.teacher is not None else None,
@@ -213,7 +265,7 @@ def _summary(config: TrainConfig, plan: "Plan", trained: "Trained", *, last: dic
         "precision": config.precision,
         "schedule": config.schedule,
     }
-    return Summary(metrics, facts)
+    return Summary({name: Metric.exact(value) for name, value in counted.items()}, facts)
 
 
 STAGE = Stage(

@@ -1,7 +1,9 @@
 """Is this text Python? By the parser of the running interpreter, and never by running it. Knows nothing of rows."""
 
 import ast
+import sys
 import warnings
+from pathlib import Path
 
 
 def parse(source: str) -> ast.Module:
@@ -33,3 +35,9 @@ def syntax_error(source: str) -> str | None:
 def parses(source: str) -> bool:
     """Whether `source` is Python; an empty text is."""
     return syntax_error(source) is None
+
+
+def grammar(base: Path, **options: object) -> str:
+    """Which Python decides: major and minor version. The fingerprint of what calls `parses`, for a registry."""
+    del base, options
+    return f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -83,14 +83,24 @@ def _detected(root: Path) -> str:
 
 
 def _paths(root: Path, *, suffixes: Sequence[str], exclude: Sequence[str]) -> list[str]:
-    """Files to read, relative to `root`, in order of name; links are not followed."""
+    """Files to read, relative to `root`, in order of name; links are not followed.
+
+    Raises UserError for a folder that cannot be listed, unless it is excluded.
+    """
     paths: list[str] = []
-    for folder, folders, files in os.walk(root):
+    for folder, folders, files in os.walk(root, onerror=_refuse):
         here = Path(folder).relative_to(root)
         folders[:] = [name for name in folders if not _excluded(here / name, exclude)]
         wanted = [here / name for name in files if name.endswith(tuple(suffixes))]
         paths += [portable_name(p) for p in wanted if not _excluded(p, exclude) and not (root / p).is_symlink()]
     return sorted(paths)
+
+
+def _refuse(error: OSError) -> None:
+    raise UserError(
+        f"The folder {error.filename} cannot be read ({error.strerror}). Make it readable, or name it in `exclude` to "
+        "leave it out."
+    ) from error
 
 
 def _excluded(path: Path, exclude: Sequence[str]) -> bool:

@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from demiurgic.core.errors import UserError, unknown
+from demiurgic.core.files.csv_lines import CsvLines
 
 if TYPE_CHECKING:
     import pyarrow
@@ -35,6 +37,7 @@ class Malformed:
     raw: str
 
 
+NOT_UTF8 = "not UTF-8"
 RAW_LIMIT = 2000
 """Characters of a malformed record that are kept for the person who mends it."""
 
@@ -75,7 +78,7 @@ def _json_record(position: int, line: bytes) -> Record | Malformed:
     try:
         return Record(position, json.loads(line))
     except UnicodeDecodeError:
-        return Malformed(position, "not UTF-8", line.decode("utf-8", "replace")[:RAW_LIMIT])
+        return Malformed(position, NOT_UTF8, line.decode("utf-8", "replace")[:RAW_LIMIT])
     except (ValueError, RecursionError) as error:
         return Malformed(position, f"not JSON: {_json_reason(error)}", line.decode("utf-8", "replace")[:RAW_LIMIT])
 
@@ -105,19 +108,23 @@ def _csv(path: Path) -> Iterator[Record | Malformed]:
         _opened(path) as binary,
         io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="") as text,
     ):
-        reader = csv.DictReader(text, strict=True)
+        lines = CsvLines(text, name=str(path))
+        reader = csv.DictReader(lines, strict=True)
         _check_header(path, reader)
-        position = 0
-        while True:
-            position += 1
+        for position in count(1):
+            lines.forget()
             try:
                 value = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                yield Malformed(position, f"not CSV: {error}", "")
-                continue
-            yield _csv_record(position, value)
+                lines.read_to_the_closing_quote()
+                found: Record | Malformed = Malformed(position, f"not CSV: {error}", lines.raw(RAW_LIMIT))
+            else:
+                found = _csv_record(position, value, lines=lines)
+            if isinstance(found, Malformed) and found.reason != NOT_UTF8:
+                lines.refuse_several(found.reason)
+            yield found
 
 
 def _check_header(path: Path, reader: "csv.DictReader[str]") -> None:
@@ -129,22 +136,20 @@ def _check_header(path: Path, reader: "csv.DictReader[str]") -> None:
         ) from None
     if not names:
         raise UserError(f"{path} has no header line. The first line must name the columns.")
-    twice = [name for name, count in Counter(names).items() if count > 1]
+    twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise UserError(f'{path} has two columns called "{twice[0]}". Rename one in the header line.')
 
 
-def _csv_record(position: int, value: dict[Any, Any]) -> Record | Malformed:
-    raw = ",".join("" if item is None else str(item) for item in value.values())[:RAW_LIMIT]
+def _csv_record(position: int, value: dict[Any, Any], *, lines: CsvLines) -> Record | Malformed:
     if None in value:
-        return Malformed(position, "more columns than the header", raw.encode("utf-8", "replace").decode())
+        return Malformed(position, "more columns than the header", lines.raw(RAW_LIMIT))
     if None in value.values():
-        return Malformed(position, "fewer columns than the header", raw.encode("utf-8", "replace").decode())
+        return Malformed(position, "fewer columns than the header", lines.raw(RAW_LIMIT))
     try:
-        raw.encode()
         "".join(value.values()).encode()
     except UnicodeEncodeError:
-        return Malformed(position, "not UTF-8", raw.encode("utf-8", "replace").decode())
+        return Malformed(position, NOT_UTF8, lines.raw(RAW_LIMIT))
     return Record(position, value)
 
 
@@ -176,7 +181,7 @@ def _parquet_record(row: "pyarrow.RecordBatch", position: int) -> Record | Malfo
     try:
         return Record(position, row.to_pylist()[0])
     except UnicodeDecodeError as error:
-        return Malformed(position, "not UTF-8", error.object.decode("utf-8", "replace")[:RAW_LIMIT])
+        return Malformed(position, NOT_UTF8, error.object.decode("utf-8", "replace")[:RAW_LIMIT])
 
 
 READERS: Mapping[str, Callable[[Path], Iterator[Record | Malformed]]] = {

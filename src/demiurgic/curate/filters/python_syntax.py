@@ -5,14 +5,14 @@ import textwrap
 
 from demiurgic.core.records import Row
 from demiurgic.curate.filters import FILTERS, KEEP, Drop, Verdict
-from demiurgic.verify.python_syntax import syntax_error
+from demiurgic.verify.python_syntax import grammar, syntax_error
 
 FENCED = re.compile(
     r"^[ \t]*```[ \t]*(?:python3?|py)[ \t]*\n(.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL | re.IGNORECASE
 )
 
 
-@FILTERS.register("python_syntax")
+@FILTERS.register("python_syntax", fingerprint=grammar)
 def python_syntax(row: Row) -> Verdict:
     """Drop rows whose Python does not parse: an answer with its `prefix`, a fenced block, a .py file."""
     facts = row.facts

@@ -7,10 +7,10 @@ from pydantic import Field
 from demiurgic.core.records import Row
 from demiurgic.evaluate.generation import Answer, GenerationSuite
 from demiurgic.evaluate.suite import SUITES, Item, Length, MaxRows, asked
-from demiurgic.verify.python_syntax import parses
+from demiurgic.verify.python_syntax import grammar, parses
 
 
-@SUITES.register("python_completion", metric="parses", better="higher", unit="share")
+@SUITES.register("python_completion", fingerprint=grammar, metric="parses", better="higher", unit="share")
 def python_completion(
     *,
     length: Length = 256,

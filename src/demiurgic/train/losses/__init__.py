@@ -17,7 +17,7 @@ class LossOptions(Options):
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
 
 
-LOSSES = Registry("losses", package="demiurgic.train.losses", shared=LossOptions)
+LOSSES = Registry("losses", singular="loss", package="demiurgic.train.losses", shared=LossOptions)
 
 LossChoice = Annotated[Choice, LOSSES]
 
