@@ -8,7 +8,8 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
-export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+# Relative: pip cuts this variable at spaces, and a folder of a person may have one in its name.
+export PIP_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # --only-binary: nothing is compiled; a package without a wheel stops the installation instead.
 PIP := $(BIN)/python -m pip install --quiet --only-binary :all:
@@ -44,10 +45,11 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) \
 	  || { rm -rf $(VENV); echo "Debian and Ubuntu package the venv module by itself: sudo apt install python3-venv"; exit 2; }
 
-# torch first and by its exact pin: pip then finds the CPU build where one is offered.
+# torch first and by its exact pin: pip then finds the CPU build where one is offered. What it needs comes with the rest,
+# since an index of PyTorch's own need not have our pins of it.
 $(VENV)/torch: constraints.txt | $(BIN)/python
 	@echo "Installing $(TORCH) ..."
-	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	@$(PIP) --no-deps $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 	@touch $@
 
 $(VENV)/ready: $(VENV)/torch pyproject.toml

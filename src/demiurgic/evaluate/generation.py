@@ -6,14 +6,13 @@ between that border and the end of what is given the model has to write first, u
 """
 
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from demiurgic.core.metric import JSON
 from demiurgic.core.records import Row
-from demiurgic.evaluate.suite import Chosen, Contender, Item, Result, Suite, nothing_to_measure, shuffled, unwritable
+from demiurgic.evaluate.suite import Chosen, Contender, Item, Result, Suite, choose_items, unwritable
 from demiurgic.models.generate import Completion, complete
 from demiurgic.models.tokenizer import encode_prompt, stop_ids
 
@@ -60,25 +59,15 @@ class GenerationSuite(Suite):
 
     def choose(self, rows: Iterable[Row], contenders: Sequence[Contender]) -> Chosen:
         """Items that fit every contender, so that all are asked the same."""
-        alike = {(contender.tokenizer_digest, contender.context): contender for contender in contenders}
-        ordered = shuffled(rows)
-        items: list[Item] = []
-        left_out: Counter[str] = Counter()
-        for position, row in enumerate(ordered):
-            if len(items) == self.max_rows:
-                left_out["over max_rows"] = len(ordered) - position
-                break
+        alike = {(contender.tokenizer_digest, contender.context): contender for contender in contenders}.values()
+
+        def ask(row: Row) -> Item | str:
             item = self.question(row)
-            reason = (
-                "does not fit" if item is None else unwritable(row, contenders) or self._misfit(item, alike.values())
-            )
-            if item is None or reason is not None:
-                left_out[str(reason)] += 1
-            else:
-                items.append(item)
-        if not items:
-            raise nothing_to_measure(self.wanted, num_rows=len(ordered), left_out=left_out)
-        return Chosen(items, dict(left_out))
+            if item is None:
+                return "does not fit"
+            return unwritable(row, contenders) or self._misfit(item, alike) or item
+
+        return choose_items(rows, ask, max_rows=self.max_rows, wanted=self.wanted)
 
     def measure(
         self, items: Sequence[Item], model: "PreTrainedModel", contender: Contender, *, advance: Callable[[int], None]

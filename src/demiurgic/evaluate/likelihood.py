@@ -8,7 +8,6 @@ Letters in array names: B pieces in a batch, T tokens.
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, final
 from demiurgic.core.errors import UserError
 from demiurgic.core.records import Row
 from demiurgic.dialects import Dialect
-from demiurgic.evaluate.suite import Chosen, Contender, Item, Result, Suite, nothing_to_measure, shuffled, unwritable
+from demiurgic.evaluate.suite import Chosen, Contender, Item, Result, Suite, choose_items, unwritable
 from demiurgic.models.precision import Precision, autocast
 from demiurgic.models.tokenizer import encode_rows
 
@@ -64,22 +63,10 @@ class LikelihoodSuite(Suite):
                     f"{self.length}. Set length: {contender.context} or less."
                 )
         alike = {contender.tokenizer_digest: contender for contender in contenders}.values()
-        ordered = shuffled(rows)
-        items: list[Item] = []
-        left_out: Counter[str] = Counter()
-        for position, row in enumerate(ordered):
-            if len(items) == self.max_rows:
-                left_out["over max_rows"] = len(ordered) - position
-                break
-            reason = _misfit(row, alike)
-            if reason is None:
-                items.append(Item(row.id, row))
-            else:
-                left_out[reason] += 1
-        if not items:
-            wanted = "rows with an answer of the assistant, or a text of several tokens"
-            raise nothing_to_measure(wanted, num_rows=len(ordered), left_out=left_out)
-        return Chosen(items, dict(left_out))
+        wanted = "rows with an answer of the assistant, or a text of several tokens"
+        return choose_items(
+            rows, lambda row: _misfit(row, alike) or Item(row.id, row), max_rows=self.max_rows, wanted=wanted
+        )
 
     def measure(
         self, items: Sequence[Item], model: "PreTrainedModel", contender: Contender, *, advance: Callable[[int], None]

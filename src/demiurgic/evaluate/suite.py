@@ -10,6 +10,7 @@ share the denominators are 1.
 """
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,12 +126,25 @@ def unwritable(row: Row, contenders: Iterable[Contender]) -> str | None:
     return None
 
 
-def shuffled(rows: Iterable[Row]) -> list[Row]:
-    """Rows in an order that depends on their ids alone, so that a sample of the first few never moves with the rest."""
-    return sorted(rows, key=lambda row: (share_of(f"evaluate/{row.id}"), row.id))
+def choose_items(rows: Iterable[Row], ask: Callable[[Row], Item | str], *, max_rows: int | None, wanted: str) -> Chosen:
+    """The items that `ask` makes of rows, at most `max_rows`, and how often it gave which reason instead.
 
-
-def nothing_to_measure(wanted: str, *, num_rows: int, left_out: Mapping[str, int]) -> UserError:
-    """The error of a suite that found no item."""
-    reasons = ", ".join(f"{reason}: {count}" for reason, count in left_out.items()) or "none looked at"
-    return UserError(f"No row of {num_rows} can be measured ({reasons}). Wanted: {wanted}.")
+    Rows are asked in an order that depends on their ids alone, so that a smaller sample is a part of a larger one.
+    Raises UserError, saying what was `wanted`, when no row makes an item.
+    """
+    ordered = sorted(rows, key=lambda row: (share_of(f"evaluate/{row.id}"), row.id))
+    items: list[Item] = []
+    left_out: Counter[str] = Counter()
+    for position, row in enumerate(ordered):
+        if len(items) == max_rows:
+            left_out["over max_rows"] = len(ordered) - position
+            break
+        item = ask(row)
+        if isinstance(item, Item):
+            items.append(item)
+        else:
+            left_out[item] += 1
+    if not items:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in left_out.items()) or "none looked at"
+        raise UserError(f"No row of {len(ordered)} can be measured ({reasons}). Wanted: {wanted}.")
+    return Chosen(items, dict(left_out))
