@@ -86,3 +86,10 @@ def test_the_students_bench_expands_the_recipe_over_seeds():
     assert set(steps["control_seconds[seed=2]"].depends_on) == {"small[seed=2]", "few", "checks", "student[seed=2]"}
     assert "student[seed=1]" in steps["score[seed=1]"].depends_on
     assert "student[seed=2]" not in steps["score[seed=1]"].depends_on
+
+
+def test_a_second_run_makes_nothing(outcomes):
+    store = outcomes["raw"].folder.parent
+    recipe = demiurgic.load_recipe("stdlib", overrides=SMALL)
+    again = demiurgic.run_recipe(recipe, store=store, context=Context(console=Console(quiet=True)))
+    assert {outcome.step: outcome.status for outcome in again} == dict.fromkeys(outcomes, "reused")
