@@ -170,3 +170,12 @@ def test_the_ledger_only_ever_grows(tmp_path: Path):
     ledger.append("reused", {"step": "a"})
     assert ledger.path.read_bytes().startswith(before)
     assert len({line["id"] for line in ledger.lines()}) == 2
+
+
+def test_a_ledger_whose_first_line_is_cut_off_still_serves(tmp_path):
+    walk(tmp_path)
+    store = Store(tmp_path / "store")
+    lines = store.ledger.path.read_text().splitlines(keepends=True)
+    store.ledger.path.write_text(lines[0][:30] + "\n" + "".join(lines[1:]))
+    assert garbage(store) == []
+    assert [step.last for step in store_status(store).recipes["sum"]] == ["made"] * 4

@@ -52,7 +52,8 @@ def unreferenced(store: Store) -> list[Path]:
             steps[line["recipe"], line["file"]] = line["steps"]
         elif line["event"] in ("made", "reused"):
             newest[line["recipe"], line["file"], line["step"]] = line["key"]
-    kept = {key for (recipe, file, step), key in newest.items() if step in steps[recipe, file]}
+    # A run whose first line a crash cut off keeps all it has.
+    kept = {key for (recipe, file, step), key in newest.items() if step in steps.get((recipe, file), [step])}
     manifests = {folder: Manifest.read(folder) for folder in store.artifacts()}
     for manifest in [manifest for manifest in manifests.values() if manifest.key in kept]:
         kept |= set(manifest.lineage)

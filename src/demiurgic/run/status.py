@@ -50,7 +50,7 @@ def store_status(store: Store, *, verify: bool = False, console: Console | None 
         if line["event"] == "started":
             newest[line["recipe"]] = []
         elif "run" in line and line["event"] != "judged":
-            newest[line["recipe"]].append(line)
+            newest.setdefault(line["recipe"], []).append(line)
     recipes = {recipe: _steps(store, steps, made, revoked) for recipe, steps in newest.items()}
     problems = _problems(store, console or Console(quiet=True)) if verify else []
     return StoreStatus(recipes, [path.name for path in store.partials()], problems)
