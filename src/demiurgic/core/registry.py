@@ -143,7 +143,7 @@ class Registry:
         try:
             entry = self.get(value["use"])
         except UserError as error:
-            raise PydanticCustomError("choice", "{reason}", {"reason": str(error)}) from None
+            raise PydanticCustomError("choice", "{reason}", {"reason": str(error), "place": ["use"]}) from None
         given = {key: item for key, item in value.items() if key != "use"}
         shared_fields = self.shared.model_fields if self.shared else {}
         try:
@@ -155,7 +155,8 @@ class Registry:
             options = entry.options.model_validate({k: v for k, v in given.items() if k not in shared_fields})
         except ValidationError as error:
             reason = _first_error(error, entry.name, [*entry.options.model_fields, *shared_fields])
-            raise PydanticCustomError("choice", "{reason}", {"reason": reason}) from None
+            place = list(error.errors()[0]["loc"])
+            raise PydanticCustomError("choice", "{reason}", {"reason": reason, "place": place}) from None
         return Choice(self, entry, options, shared)
 
     def _discover(self) -> None:

@@ -118,6 +118,14 @@ def asked(row: Row) -> tuple[Message, ...] | None:
     return row.messages[:-1]
 
 
+CODE = 'rows that end with an answer and whose meta holds "prefix", the code that the answer goes on from'
+
+
+def asked_for_code(row: Row) -> tuple[Message, ...] | None:
+    """The same for a row whose answer goes on from code (`CODE`); None for every other."""
+    return asked(row) if isinstance(row.facts.get("prefix"), str) else None
+
+
 def unwritable(row: Row, contenders: Iterable[Contender]) -> str | None:
     """Why a model could not be asked: what the row holds that a contender's dialect has no form for. None: it could."""
     for dialect in {contender.dialect.name: contender.dialect for contender in contenders}.values():

@@ -226,7 +226,8 @@ class _Reader:
                 message = first["msg"]
             case _:
                 message = f"{first['msg']}; found {first['input']!r}"
-        return RecipeError(f"{shown}: {message}", file=self.file, line=self.draft.line(full))
+        inside = tuple(first.get("ctx", {}).get("place", ()))  # where in a choice's options the mistake stands
+        return RecipeError(f"{shown}: {message}", file=self.file, line=self.draft.line((*full, *inside)))
 
     def _error(self, message: str, place: Place) -> RecipeError:
         where = ".".join(str(part) for part in (self.draft.name, *place))

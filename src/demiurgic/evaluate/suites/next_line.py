@@ -7,7 +7,7 @@ from pydantic import Field
 from demiurgic.core.records import Row
 from demiurgic.core.seeds import share_of
 from demiurgic.evaluate.generation import Answer, GenerationSuite
-from demiurgic.evaluate.suite import SUITES, Item, Length, MaxRows, asked
+from demiurgic.evaluate.suite import CODE, SUITES, Item, Length, MaxRows, asked_for_code
 
 
 @SUITES.register("next_line", metric="exact_next_line", better="higher", unit="share")
@@ -18,7 +18,7 @@ def next_line(
     return GenerationSuite(
         question=question,
         score=score,
-        wanted='rows that end with an answer and whose meta holds "prefix", the code that the answer goes on from',
+        wanted=CODE,
         stop="line",
         max_new_tokens=max_new_tokens,
         max_gold_tokens=max_new_tokens - 1,
@@ -29,8 +29,8 @@ def next_line(
 
 def question(row: Row) -> Item | None:
     """Gives the answer up to one of its lines that are not blank, chosen by the row's id, and asks for that line."""
-    messages = asked(row)
-    if messages is None or not isinstance(row.facts.get("prefix"), str):
+    messages = asked_for_code(row)
+    if messages is None:
         return None
     lines = row.answer().split("\n")
     candidates = [number for number, line in enumerate(lines) if line.strip()]

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from demiurgic.core.records import Row
 from demiurgic.evaluate.generation import Answer, GenerationSuite
-from demiurgic.evaluate.suite import SUITES, Item, Length, MaxRows, asked
+from demiurgic.evaluate.suite import CODE, SUITES, Item, Length, MaxRows, asked_for_code
 from demiurgic.verify.python_syntax import grammar, parses
 
 
@@ -22,7 +22,7 @@ def python_completion(
     return GenerationSuite(
         question=question,
         score=score,
-        wanted='rows that end with an answer and whose meta holds "prefix", the code that the answer goes on from',
+        wanted=CODE,
         stop="turn",
         max_new_tokens=max_new_tokens,
         max_gold_tokens=max_gold_tokens,
@@ -33,8 +33,8 @@ def python_completion(
 
 def question(row: Row) -> Item | None:
     """Asks for the answer as it stands in the row; only where that answer would score itself."""
-    messages = asked(row)
-    if messages is None or not isinstance(row.facts.get("prefix"), str):
+    messages = asked_for_code(row)
+    if messages is None:
         return None
     item = Item(row.id, row, messages, gold=row.answer())
     return item if score(item, Answer(item.gold, finished=True)) == 1 else None
