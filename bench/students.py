@@ -7,7 +7,6 @@ A difference is paired within a seed; its interval is Student's t over the seeds
 """
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import demiurgic
@@ -45,9 +44,12 @@ def main() -> int:
             ]
             if len(values) == len(summaries):
                 rows.append(row(metric, name, mean(values)))
-    for control in ("control", "control_seconds"):
-        lead = [share_of_lead(metrics, control) for metrics in summaries.values()]
-        rows.append(row("bits_per_byte", f"share of teacher's lead over {control}", mean(lead)))
+    for name in DIFFERENCES:
+        shares = [metrics.get(f"{name}.recovered_share") for metrics in summaries.values()]
+        if None not in shares:  # undefined where the teacher has no clear lead
+            rows.append(
+                row("bits_per_byte", f"{name}: share of lead", mean([share.value for share in shares if share]))
+            )
     seconds = {
         name: sum(
             o.manifest.summary.metrics["train_seconds"].value
@@ -71,12 +73,6 @@ def main() -> int:
 def row(metric: str, name: str, over_seeds: Metric) -> dict[str, object]:
     values = {"mean": over_seeds.value, "low": over_seeds.low, "high": over_seeds.high}
     return {"metric": metric, "model or difference": name, **values}
-
-
-def share_of_lead(metrics: Mapping[str, Metric], control: str) -> float:
-    """What the student recovers of the bits per byte by which the teacher is better than a control."""
-    teacher, student, other = (metrics[f"{name}.bits_per_byte"].value for name in ("teacher", "student", control))
-    return (other - student) / (other - teacher)
 
 
 if __name__ == "__main__":

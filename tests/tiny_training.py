@@ -14,7 +14,7 @@ from demiurgic.core.records import Row
 from demiurgic.models.tokenizer import dialect_of, encode_row, load_tokenizer, tokenizer_digest
 from demiurgic.models.windows import pack, write_windows
 from demiurgic.run.context import Context
-from demiurgic.run.runner import run_stage
+from demiurgic.run.step import run_stage
 from demiurgic.train.chunk import Chunk, Prediction, TokenLoss, Workspace, weighted_gradient
 from demiurgic.train.head_loss import Component, components_of
 from demiurgic.train.losses import LOSSES

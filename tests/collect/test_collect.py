@@ -8,7 +8,7 @@ from demiurgic.collect.collect import STAGE
 from demiurgic.core.artifacts import Dataset, Manifest
 from demiurgic.core.errors import UserError
 from demiurgic.run.context import Context
-from demiurgic.run.runner import run_stage
+from demiurgic.run.step import run_stage
 
 HELLO = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}], "license": "MIT"}
 

@@ -13,7 +13,7 @@ from demiurgic.core.records import Message, Row, RowWriter
 from demiurgic.curate.curate import STAGE
 from demiurgic.run.context import Context
 from demiurgic.run.engine import Engine
-from demiurgic.run.runner import run_stage
+from demiurgic.run.step import run_stage
 from tiny_rows import chat, with_meta
 
 SIDES = ("train", "validation", "held_out")

@@ -5,7 +5,7 @@ from transformers import LlamaForCausalLM
 from demiurgic.core.errors import UserError
 from demiurgic.models.build import build_model, model_config
 from demiurgic.models.memory import inference, kv_cache_bytes, lora_parameters, training
-from demiurgic.models.shape import Shape, num_parameters, parameters
+from demiurgic.models.shape import Shape, parameters
 from demiurgic.models.shapes import SHAPES, describe
 from demiurgic.models.tokenizer import load_tokenizer
 from tiny_models import tiny_tokenizer
@@ -18,13 +18,13 @@ def test_the_parameter_count_is_that_of_the_built_model(name: str):
     shape = SHAPES[name]
     with torch.device("meta"):
         model = LlamaForCausalLM(model_config(shape, vocab_size=1000))
-    assert num_parameters(shape, vocab=1000) == sum(p.numel() for p in model.parameters())
+    assert parameters(shape, vocab=1000).total == sum(p.numel() for p in model.parameters())
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_name_promises_its_size_within_a_tenth(name: str):
     promised = float(name[:-1]) * UNITS[name[-1]]
-    assert num_parameters(SHAPES[name]) == pytest.approx(promised, rel=0.1)
+    assert parameters(SHAPES[name]).total == pytest.approx(promised, rel=0.1)
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -54,7 +54,7 @@ def test_heads_that_do_not_divide_are_refused():
 
 def test_full_training_takes_sixteen_bytes_per_parameter_and_its_activations():
     full = training(SHAPES["7b"])[0]
-    assert full.total - full.parts["activations"] == 16 * num_parameters(SHAPES["7b"])
+    assert full.total - full.parts["activations"] == 16 * parameters(SHAPES["7b"]).total
 
 
 def test_lora_parameters_are_those_of_two_thin_matrices_per_matrix():
@@ -82,7 +82,7 @@ def test_a_key_value_cache_holds_two_vectors_per_layer_and_token():
 
 def test_a_description_holds_its_sums():
     described = describe("7b")
-    assert described["parameters"]["total"] == num_parameters(SHAPES["7b"])
+    assert described["parameters"]["total"] == parameters(SHAPES["7b"]).total
     for uses in (described["training"]["memory_bytes"], described["inference"]["memory_bytes"]):
         for parts in uses.values():
             assert parts["total"] == sum(size for part, size in parts.items() if part != "total")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,9 +81,6 @@ class Row:
             if message.role == "assistant":
                 return message.content
         return self.text or ""
-
-    def with_score(self, name: str, value: float) -> "Row":
-        return replace(self, scores={**self.scores, name: value})
 
     def to_json(self) -> dict[str, Any]:
         """The row as one JSONL line holds it: empty fields left out."""

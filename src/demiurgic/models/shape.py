@@ -87,8 +87,3 @@ def parameters(shape: Shape, *, vocab: int | None = None) -> Parameters:
         norms=(2 * shape.layers + 1) * shape.hidden,
         head=0 if shape.tied else vocab * shape.hidden,
     )
-
-
-def num_parameters(shape: Shape, *, vocab: int | None = None) -> int:
-    """The exact number of parameters with a vocabulary of `vocab` tokens (the shape's own when None)."""
-    return parameters(shape, vocab=vocab).total

@@ -10,7 +10,7 @@ from demiurgic.core.artifacts import Manifest
 from demiurgic.core.console import duration, size
 from demiurgic.core.hashing import digest_of
 from demiurgic.core.metric import JSON
-from demiurgic.core.optional import installed, require
+from demiurgic.core.optional import require
 from demiurgic.run.context import Context
 from demiurgic.run.finished import Finished
 from demiurgic.run.gates import Verdict, judge
@@ -24,7 +24,6 @@ from demiurgic.run.step import (
     make_step,
     step_key,
 )
-from demiurgic.run.step import run_stage as run_stage
 from demiurgic.run.store import Store
 
 Status = Literal["made", "reused", "rejected", "blocked"]
@@ -76,17 +75,11 @@ def run_recipe(recipe: Recipe, store: Store, *, context: Context | None = None) 
     """
     context = replace(context or Context(), base=recipe.path.parent)
     for step in recipe.steps.values():
-        _check_packages(step)
+        require(*step.stage.needs)
     with full_disk_is_a_users_matter(store.path), store.locked():
         walk = _Walk(recipe, store, context)
         walk.start()
         return [walk.take(step) for step in recipe.steps.values()]
-
-
-def _check_packages(step: Step) -> None:
-    for package in step.stage.needs:
-        if not installed(package):
-            require(package)
 
 
 class _Walk:
@@ -158,7 +151,7 @@ class _Walk:
         except KeyboardInterrupt:
             self._record("interrupted", step, key, {})
             raise
-        except BaseException as error:
+        except BaseException as error:  # whatever it is: written down, and raised again
             try:
                 self._record("failed", step, key, {"reason": f"{type(error).__name__}: {error}"})
             except OSError as second:

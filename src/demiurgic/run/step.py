@@ -85,8 +85,7 @@ def make_step(
         raise UserError(
             f"{final} exists and is no finished step: its manifest is gone. Delete the folder and run again."
         )
-    if stage.needs:
-        require(*stage.needs)
+    require(*stage.needs)
     used_seed = seed if stage.uses_seed else None
     resumed = stage.resumable and partial.exists()
     if partial.exists() and not stage.resumable:
