@@ -1,13 +1,16 @@
 """The same from Python: read a recipe, run it, run one stage. The command line is a thin face over this file."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from demiurgic.core.artifacts import MANIFEST, Artifact, Gguf, Manifest, Model
 from demiurgic.core.errors import UserError, nearest, unknown
 from demiurgic.run.context import Context
+from demiurgic.run.lineage import refuse_revoked, revoked_keys
 from demiurgic.run.plan import Plan, plan_recipe
 from demiurgic.run.recipe import Recipe, telling
 from demiurgic.run.recipe import load_recipe as _load_recipe
@@ -48,6 +51,48 @@ def run_recipe(
 def plan(recipe: Recipe, *, store: Path | str = DEFAULT_STORE, to: str | None = None) -> Plan:
     """What `run_recipe` would do, and why."""
     return plan_recipe(recipe.up_to(to) if to else recipe, Store(Path(store)))
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """Something that can answer: a Hugging Face folder, or a GGUF file."""
+
+    label: str
+    """What a person calls it: the step, or the name of the file or folder."""
+    kind: Literal["model", "gguf"]
+    path: Path
+    artifact: Artifact | None
+    """What the store knows of it; None for a folder or file from elsewhere, of which nothing is proven."""
+
+
+def find_model(name: str, *, store: Path | str = DEFAULT_STORE) -> FoundModel:
+    """The model of that name: a finished step of the store (`student`, `export.gguf`), a folder, or a GGUF file.
+
+    Raises UserError when there is none, or when a step made several.
+    """
+    path = Path(name)
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise UserError(f"{path} is no GGUF file. Give a .gguf file, a Hugging Face folder or a step of the store.")
+        return FoundModel(path.stem, "gguf", path, None)
+    if (path / "config.json").is_file() and not (path.parent / MANIFEST).is_file():
+        return FoundModel(path.name, "model", path, None)
+    if path.is_dir():
+        step, part = (path, "") if (path / MANIFEST).is_file() else (path.parent, path.name)
+    else:
+        step_name, dot, part = name.rpartition(".") if "." in name.rpartition("]")[2] else (name, "", "")
+        step = Store(Path(store)).named(step_name if dot else name)
+    manifest = Manifest.read(step)
+    refuse_revoked(manifest, revoked_keys(Store(Path(store)).ledger))
+    kinds: Mapping[str, type[Artifact]] = {Model.kind: Model, Gguf.kind: Gguf}
+    found = [p for p, made in manifest.parts.items() if made.kind in kinds and part in ("", p)]
+    if len(found) != 1:
+        made = ", ".join(f"{p} ({about.kind})" for p, about in manifest.parts.items())
+        raise UserError(f"{name} makes {made}; wanted one model or gguf. Name the part, such as {manifest.step}.model.")
+    artifact = kinds[manifest.parts[found[0]].kind].open(step / found[0])
+    if isinstance(artifact, Gguf):
+        return FoundModel(manifest.step, "gguf", artifact.file, artifact)
+    return FoundModel(manifest.step, "model", artifact.path, artifact)
 
 
 def run_stage(

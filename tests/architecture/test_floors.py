@@ -22,20 +22,29 @@ FLOORS = {
     "dialects": 1,
     "models": 2,
     "verify": 3,
+    "providers": 3,
+    "serve": 4,
     "collect": 5,
     "curate": 5,
     "create": 5,
     "train": 5,
     "evaluate": 5,
+    "generate": 5,
+    "merge": 5,
+    "export": 5,
     "stages": 6,
     "report": 6,
     "catalogue": 7,
     "api": 7,
+    "chat": 7,
     "cli": 8,
     "__main__": 9,
 }
 
-HEAVY = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "pyarrow")
+HEAVY = (
+    *("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "pyarrow", "peft", "bitsandbytes"),
+    *("gguf", "xllamacpp", "openai", "starlette", "uvicorn", "prompt_toolkit"),
+)
 
 
 def modules() -> list[Path]:

@@ -187,14 +187,14 @@ def test_the_seconds_that_are_matched_enter_the_key(folder: Path, tmp_path: Path
     for seconds in (20.0, 21.0, 20.0):
         part = trained_for(seconds, folder, tmp_path / str(len(keys)))
         config = TrainConfig.model_validate({**given, "match_seconds": part})
-        assert config.key_facts() == {"seconds_to_match": seconds}
+        assert config.key_facts(tmp_path) == {"seconds_to_match": seconds}
         keys.append(step_key(STAGE, config, seed=3, base=tmp_path))
     assert keys[0] == keys[2] != keys[1]
 
 
-def test_without_seconds_to_match_nothing_enters_the_key(folder: Path):
+def test_without_seconds_to_match_nothing_enters_the_key(folder: Path, tmp_path: Path):
     given = {"model": folder / "start" / "model", "data": folder / "rows" / "tokens", "steps": 1}
-    assert TrainConfig.model_validate(given).key_facts() == {}
+    assert TrainConfig.model_validate(given).key_facts(tmp_path) == {}
 
 
 def test_the_held_out_loss_is_a_number_and_no_estimate(folder: Path, tmp_path: Path):

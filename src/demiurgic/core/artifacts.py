@@ -236,10 +236,30 @@ class Model(Artifact):
     kind = "model"
 
 
+class Adapter(Artifact):
+    """A PEFT adapter folder, and `base.json`: what it was trained on."""
+
+    kind = "adapter"
+
+
+class Gguf(Artifact):
+    """One GGUF file, ready for llama.cpp and what is built on it."""
+
+    kind = "gguf"
+
+    @property
+    def file(self) -> Path:
+        """The file itself; a folder of this kind holds exactly one."""
+        (found,) = self.path.glob("*.gguf")
+        return found
+
+
 class Scores(Artifact):
     """Results of an evaluation, a row per item."""
 
     kind = "scores"
 
 
-KINDS: Mapping[str, type[Artifact]] = {kind.kind: kind for kind in (Dataset, Tokens, Tokenizer, Model, Scores)}
+KINDS: Mapping[str, type[Artifact]] = {
+    kind.kind: kind for kind in (Dataset, Tokens, Tokenizer, Model, Adapter, Gguf, Scores)
+}

@@ -12,6 +12,14 @@ EXTRA_OF = {
     "tokenizers": "models",
     "safetensors": "models",
     "accelerate": "train",
+    "peft": "train",
+    "bitsandbytes": "nf4",
+    "gguf": "gguf",
+    "xllamacpp": "gguf",
+    "openai": "openai",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "prompt_toolkit": "chat",
 }
 """Which extra of this package brings which import name."""
 

@@ -132,8 +132,11 @@ class Registry:
             raise UserError(unknown(self.singular, name, self._entries))
         return self._entries[name]
 
-    def choose(self, value: Any) -> Choice:
-        """Read `"name"` or `{use: name, option: value}`; raises PydanticCustomError naming what does not fit."""
+    def choose(self, value: Any, *, context: Any = None) -> Choice:
+        """Read `"name"` or `{use: name, option: value}`; raises PydanticCustomError naming what does not fit.
+
+        `context` is pydantic's, with which references among the options are resolved.
+        """
         if isinstance(value, Choice):
             return value
         if isinstance(value, str):
@@ -148,11 +151,12 @@ class Registry:
         shared_fields = self.shared.model_fields if self.shared else {}
         try:
             shared = (
-                self.shared.model_validate({k: v for k, v in given.items() if k in shared_fields})
+                self.shared.model_validate({k: v for k, v in given.items() if k in shared_fields}, context=context)
                 if self.shared
                 else None
             )
-            options = entry.options.model_validate({k: v for k, v in given.items() if k not in shared_fields})
+            own = {k: v for k, v in given.items() if k not in shared_fields}
+            options = entry.options.model_validate(own, context=context)
         except ValidationError as error:
             reason = _first_error(error, entry.name, [*entry.options.model_fields, *shared_fields])
             place = list(error.errors()[0]["loc"])
@@ -175,8 +179,11 @@ class Registry:
             self._discovering = False
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            self.choose, serialization=core_schema.plain_serializer_function_ser_schema(Choice.to_json)
+        def choose(value: Any, info: core_schema.ValidationInfo) -> Choice:
+            return self.choose(value, context=info.context)
+
+        return core_schema.with_info_plain_validator_function(
+            choose, serialization=core_schema.plain_serializer_function_ser_schema(Choice.to_json)
         )
 
 

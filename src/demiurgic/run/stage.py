@@ -21,8 +21,12 @@ class StageConfig(BaseModel):
         extra="forbid", frozen=True, arbitrary_types_allowed=True, protected_namespaces=(), allow_inf_nan=False
     )
 
-    def key_facts(self) -> dict[str, JSON]:
-        """What the result depends on of the inputs beside their content; enters the key. Called when they are there."""
+    def key_facts(self, base: Path) -> dict[str, JSON]:
+        """What the result depends on of the inputs beside their content; enters the key. Called when they are there.
+
+        `base` is the folder that relative paths start from.
+        """
+        del base
         return {}
 
 

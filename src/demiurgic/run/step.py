@@ -56,7 +56,7 @@ def step_key(stage: Stage[Any], config: StageConfig, *, seed: int | None, base: 
         "seed": seed if stage.uses_seed else None,
         "fingerprints": fingerprints,
     }
-    facts = config.key_facts()
+    facts = config.key_facts(base)
     if facts:
         content["facts"] = facts
     return digest_of(content)[:KEY_LENGTH]

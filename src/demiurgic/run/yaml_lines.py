@@ -11,9 +11,9 @@ Place = tuple[str | int, ...]
 """Where a value stands: the keys and list positions that lead to it."""
 
 
-ODD = (ValueError, TypeError, RecursionError)
+ODD = (ValueError, TypeError, RecursionError, AttributeError)
 """What reading raises beside YAML's own errors: a date that is none, a number of 5,000 digits, half a surrogate pair,
-brackets without end."""
+brackets without end, an anchor on a number."""
 
 
 @dataclass(frozen=True)

@@ -132,8 +132,9 @@ class TrainConfig(StageConfig):
             )
         return self
 
-    def key_facts(self) -> dict[str, JSON]:
+    def key_facts(self, base: Path) -> dict[str, JSON]:
         """The seconds that are matched: no content of the model they made tells them."""
+        del base
         return {"seconds_to_match": seconds_of(self.match_seconds)} if isinstance(self.match_seconds, Model) else {}
 
 

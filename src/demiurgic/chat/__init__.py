@@ -1,0 +1,1 @@
+"""Conversations with a model on a terminal."""

@@ -1,0 +1,1 @@
+"""Models as other programs want them, each file verified against its source."""

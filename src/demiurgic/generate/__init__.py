@@ -1,0 +1,1 @@
+"""New rows: a teacher answers prompts."""

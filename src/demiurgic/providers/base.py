@@ -1,0 +1,132 @@
+"""What a provider is: it answers a conversation, as a stream of events that `collect` folds into one reply.
+
+Knows no service, no HTTP and no model. A provider may be asked from several threads at once.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Literal, Self, TypeAlias
+
+from demiurgic.core.errors import UserError
+from demiurgic.core.metric import JSON
+from demiurgic.core.records import Message
+
+Finish = Literal["stop", "length"]
+"""`stop`: the model ended its answer, or wrote one of the stop texts; `length`: it was cut at `max_tokens`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How an answer is drawn. None leaves a choice to the provider's own default; all of it enters a journal's key."""
+
+    max_tokens: int | None = None
+    """New tokens at most; None: until the model stops or its context is full."""
+    temperature: float | None = None
+    """0 takes the likeliest token."""
+    top_p: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    """Texts that end the answer and are no part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question. `sample` numbers the answers that are drawn to one and the same question."""
+
+    messages: tuple[Message, ...]
+    sampling: Sampling = field(default_factory=Sampling)
+    sample: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider counts (and bills) them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The last event of every answer. `usage` is None where the provider does not count."""
+
+    finish: Finish
+    usage: Usage | None = None
+
+
+Event: TypeAlias = Text | Done
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer."""
+
+    text: str
+    finish: Finish
+    usage: Usage | None
+
+
+class ContextTooLongError(UserError):
+    """The question, or the question with the answer it asks for, does not fit the model's context. Nothing was cut."""
+
+
+class ProviderError(UserError):
+    """The service did not answer. `retryable`: the same request may succeed later, no earlier than `retry_after`."""
+
+    def __init__(self, message: str, *, retryable: bool, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Provider(ABC):
+    """Answers conversations. Closed with `close`, or as a context manager."""
+
+    @property
+    @abstractmethod
+    def identity(self) -> Mapping[str, JSON]:
+        """Who answers, for keys and rows: for local weights the artifact's digest, else service, address and model.
+
+        Never a loopback port, a path of this machine or a secret.
+        """
+
+    @abstractmethod
+    def complete(self, request: Request) -> Iterator[Event]:
+        """Answer: pieces of text as they come, then one `Done`. Closing the iterator stops the work.
+
+        Raises ContextTooLongError before the first event rather than cut anything, ProviderError when the service
+        fails, and UserError for a request the provider cannot express.
+        """
+
+    def close(self) -> None:
+        """Give back what `open` took: memory, connections, processes."""
+        return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def collect(events: Iterable[Event]) -> Reply:
+    """Fold a stream into one reply. Raises ProviderError when it ends without saying how."""
+    pieces: list[str] = []
+    for event in events:
+        match event:
+            case Text(text):
+                pieces.append(text)
+            case Done(finish, usage):
+                return Reply("".join(pieces), finish, usage)
+    raise ProviderError("The answer broke off before its end.", retryable=True)
