@@ -93,7 +93,9 @@ SOURCE_EXAMPLES: Mapping[str, SourceExample] = {
 }
 
 FILTER_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "drop_where": {"field": "kind", "pattern": "comp.*"},
     "fits_dialect": {},
+    "keep_where": {"field": "kind", "pattern": "complete"},
     "length": {"max_characters": 60},
     "min_words": {},
     "python_syntax": {},

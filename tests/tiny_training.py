@@ -121,14 +121,19 @@ def train(folder: Path, out: str = "student", *, context: Context | None = None,
 DISTIL_STEPS = 24
 
 
-def distil(folder: Path, out: Path, context: Context | None = None) -> Path:
+def distil(folder: Path, out: Path, context: Context | None = None, **more: Any) -> Path:
     """Train on two losses with a teacher, accumulation and held-out windows, as a recipe would; returns the step."""
-    values = {"steps": DISTIL_STEPS, "batch": 3, "micro_batch": 2, "evaluate_every": 7, "learning_rate": 2e-2}
+    values: dict[str, Any] = {
+        "steps": DISTIL_STEPS,
+        "batch": 3,
+        "micro_batch": 2,
+        "evaluate_every": 7,
+        "learning_rate": 2e-2,
+    }
     losses = [{"use": "forward_kl", "weight": 0.9}, {"use": "cross_entropy", "weight": 0.1}]
     held_out = folder / "others" / "tokens"
-    return train(
-        folder, str(out), teacher=folder / "teacher", losses=losses, held_out=held_out, context=context, **values
-    )
+    values |= {"teacher": folder / "teacher", "losses": losses, "held_out": held_out, **more}
+    return train(folder, str(out), context=context, **values)
 
 
 def log_of(step: Path) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from demiurgic.collect import collect
+from demiurgic.collect import collect, fetch
 from demiurgic.collect.sources import SOURCES
 from demiurgic.core.registry import Registry
 from demiurgic.create import create, tokenizer
@@ -11,7 +11,12 @@ from demiurgic.curate import curate
 from demiurgic.curate.filters import FILTERS
 from demiurgic.evaluate import evaluate
 from demiurgic.evaluate.suite import SUITES
+from demiurgic.export import export
+from demiurgic.generate import generate
+from demiurgic.merge import merge
+from demiurgic.providers import PROVIDERS
 from demiurgic.run.stage import Stage
+from demiurgic.serve import served  # noqa: F401  registers the provider
 from demiurgic.train import tokenize, train
 from demiurgic.train.losses import LOSSES
 
@@ -19,13 +24,19 @@ STAGES: Mapping[str, Stage[Any]] = {
     stage.name: stage
     for stage in (
         collect.STAGE,
+        fetch.STAGE,
+        generate.STAGE,
         curate.STAGE,
         tokenizer.STAGE,
         create.STAGE,
         tokenize.STAGE,
         train.STAGE,
+        merge.STAGE,
         evaluate.STAGE,
+        export.STAGE,
     )
 }
 
-REGISTRIES: Mapping[str, Registry] = {registry.plural: registry for registry in (SOURCES, FILTERS, LOSSES, SUITES)}
+REGISTRIES: Mapping[str, Registry] = {
+    registry.plural: registry for registry in (SOURCES, PROVIDERS, FILTERS, LOSSES, SUITES)
+}

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from pydantic_core import PydanticCustomError
 
 from demiurgic.core.records import Message, Row, ToolCall
 from demiurgic.curate.filters import FILTERS, KEEP, Drop
@@ -149,3 +150,39 @@ def test_python_syntax_reads_python_files_and_no_others():
     python, perl = (Row(file, text=old, meta=json.dumps({"file": file, "kind": "file"})) for file in ("a.py", "a.pl"))
     assert verdict("python_syntax", python).reason == "file does not parse"
     assert verdict("python_syntax", perl) == KEEP
+
+
+@pytest.mark.parametrize(
+    ("field", "pattern", "kept"),
+    [
+        ("source", "stdlib|mine", True),
+        ("source", "std", False),
+        ("license", "(?i)mit", True),
+        ("kind", "write|complete", True),
+        ("line", "1[0-9]", True),
+        ("line", "1", False),
+    ],
+)
+def test_where_matches_the_whole_of_a_field_or_a_key_of_meta(field, pattern, kept):
+    row = chat("Hi", "Hello", source="stdlib", license="MIT", meta=json.dumps({"kind": "write", "line": 12}))
+    assert (verdict("keep_where", row, field=field, pattern=pattern) == KEEP) is kept
+    assert (verdict("drop_where", row, field=field, pattern=pattern) == KEEP) is not kept
+
+
+def test_where_says_what_it_found():
+    row = chat("Hi", "Hello", source="stdlib")
+    assert verdict("keep_where", row, field="source", pattern="mine") == Drop("source is not one to keep", "stdlib")
+    assert verdict("drop_where", row, field="source", pattern="s.*") == Drop("source is one to drop", "stdlib")
+
+
+@pytest.mark.parametrize("field", ["license", "kind"])
+def test_a_row_that_says_nothing_is_neither_kept_nor_dropped_by_name(field):
+    row = chat("Hi", "Hello")
+    assert verdict("keep_where", row, field=field, pattern=".*") == Drop(f"no {field}")
+    assert verdict("drop_where", row, field=field, pattern=".*") == KEEP
+
+
+@pytest.mark.parametrize("name", ["keep_where", "drop_where"])
+def test_a_pattern_that_is_none_is_refused_when_the_recipe_is_read(name):
+    with pytest.raises(PydanticCustomError, match="no regular expression"):
+        FILTERS.choose({"use": name, "field": "source", "pattern": "(mine"})

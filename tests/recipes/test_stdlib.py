@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import demiurgic
+from bench_modules import bench
 from demiurgic.core.console import Console
 from demiurgic.run.context import Context
 
@@ -25,8 +26,19 @@ SMALL = [
     "small.shape={hidden: 32, layers: 1, heads: 2, kv_heads: 1, head_dim: 16, intermediate: 64}",
     "score.suites=[{use: bits_per_byte, length: 64, max_rows: 20}]",
     "score.gates=[]",
+    "domain.filters.0.pattern=(textwrap|shlex|string|queue|heapq|tomllib.*)",
+    "domain_new.filters.0.pattern=.*",
+    "adapter.steps=2",
+    "adapter.warmup_steps=1",
+    "adapter.lora={rank: 2}",
+    "score_domain.suites=[{use: bits_per_byte, length: 64, max_rows: 20}]",
+    "answers.teacher={use: scripted, answers: ['return 1', 'def broken(']}",
+    "answers.count=6",
 ]
-"""The recipe cut down to seconds; its steps and references stay as they are."""
+"""The recipe cut down to seconds; its steps and references stay as they are, but for the teacher's answers.
+
+A teacher of two steps never ends an answer; `generate` with `served` has tests of its own.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +93,7 @@ def test_every_recipe_that_comes_along_can_be_read():
 
 
 def test_the_students_bench_expands_the_recipe_over_seeds():
-    overrides = [f"{step}.for_each={{seed: [1, 2]}}" for step in ("small", "student", "score")]
-    steps = demiurgic.load_recipe("stdlib", overrides=overrides).steps
+    steps = demiurgic.load_recipe("stdlib", overrides=bench("students").over_seeds([1, 2])).steps
     assert set(steps["control_seconds[seed=2]"].depends_on) == {"small[seed=2]", "few", "checks", "student[seed=2]"}
     assert "student[seed=1]" in steps["score[seed=1]"].depends_on
     assert "student[seed=2]" not in steps["score[seed=1]"].depends_on

@@ -31,7 +31,7 @@ def test_what_is_written_comes_back(tmp_path: Path):
     found = Checkpoints(tmp_path).newest()
     assert found is not None
     assert found.progress == Progress(step=3)
-    assert torch.equal(found.model["weight"], torch.full((3,), 3.0))
+    assert torch.equal(found.weights["weight"], torch.full((3,), 3.0))
 
 
 def test_a_new_one_replaces_the_old_one(tmp_path: Path):

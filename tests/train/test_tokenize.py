@@ -113,3 +113,21 @@ def test_rows_without_anything_to_learn_are_refused(words: Path, tmp_path: Path)
 def test_values_without_sense_are_refused(data: Path, words: Path, tmp_path: Path, values: dict[str, Any]):
     with pytest.raises(ValidationError):
         tokenized(data, words, tmp_path / "rows", **values)
+
+
+def test_a_row_the_template_cannot_write_stops_the_work_unless_it_may_be_dropped(words: Path, tmp_path: Path):
+    call = Row(id="call", messages=(Message("user", "now?"), Message("tool", "12:00"), Message("assistant", "noon")))
+    mixed = tiny_dataset(tmp_path / "raw", [*ROWS, call])
+    with pytest.raises(UserError, match="row call"):
+        tokenized(mixed, words, tmp_path / "stopped")
+    windows = tokenized(mixed, words, tmp_path / "rows", unwritable="drop")
+    summary = Manifest.read(tmp_path / "rows").summary
+    assert summary.metrics["rows_dropped"].value == 1
+    assert summary.facts["dropped"] == {"a tool call": 1}
+    assert set(row_order(windows)) == {row.id for row in ROWS}
+
+
+def test_rows_of_which_the_template_can_write_none_are_refused_with_the_reasons(words: Path, tmp_path: Path):
+    calls = [Row(id=str(n), messages=(Message("tool", "12:00"), Message("assistant", "noon"))) for n in range(3)]
+    with pytest.raises(UserError, match="can write none of 3 rows \\(3 × a tool call\\)"):
+        tokenized(tiny_dataset(tmp_path / "raw", calls), words, tmp_path / "rows", unwritable="drop")

@@ -322,5 +322,5 @@ class TestWhatDoesNotBelongTogether:
             train(folder, str(tmp_path / "s"), model=tiny_start(tmp_path / "short", context=8))
 
     def test_a_model_that_was_not_trained_has_no_seconds_to_match(self, folder: Path, tmp_path: Path):
-        with pytest.raises(UserError, match="match_seconds wants a model that a train step made"):
+        with pytest.raises(UserError, match="match_seconds wants what a train step made"):
             train(folder, str(tmp_path / "s"), match_seconds=folder / "start" / "model", warmup_steps=30)

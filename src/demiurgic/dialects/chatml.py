@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import final
 
 from demiurgic.core.records import Message
-from demiurgic.dialects.base import Dialect, LossOn, Span, weight_of
+from demiurgic.dialects.base import Dialect, LossOn, Span, refuse_tools_and_reasoning, weight_of
 
 # One line, no branches but the generation prompt: the logic that the template would repeat stands in the class below.
 TEMPLATE = (
@@ -25,17 +25,10 @@ class ChatML(Dialect):
     end_of_turn = "<|im_end|>"
     template = TEMPLATE
 
-    def cannot_render(self, messages: Sequence[Message], *, has_tools: bool) -> str | None:
-        if has_tools:
-            return "tools"
-        for message in messages:
-            if message.role == "tool" or message.tool_calls:
-                return "a tool call"
-            if message.reasoning is not None:
-                return "reasoning"
-        return None
-
-    def render_messages(self, messages: Sequence[Message], *, generation_prompt: bool, loss_on: LossOn) -> list[Span]:
+    def render_messages(
+        self, messages: Sequence[Message], *, has_tools: bool, generation_prompt: bool, loss_on: LossOn
+    ) -> list[Span]:
+        refuse_tools_and_reasoning(messages, has_tools=has_tools)
         around = 1.0 if loss_on == "everything" else 0.0
         spans: list[Span] = []
         for message in messages:

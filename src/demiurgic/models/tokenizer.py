@@ -9,7 +9,8 @@ from demiurgic.core.errors import UserError
 from demiurgic.core.hashing import digest_file
 from demiurgic.core.optional import require
 from demiurgic.core.records import Message, Row
-from demiurgic.dialects import DIALECTS, Dialect, LossOn, Span
+from demiurgic.dialects import DIALECTS, Dialect, LossOn, Span, Templated, Texts
+from demiurgic.models.chat_template import applying, chat_template, refuse_other_than_byte_level, special_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -51,14 +52,20 @@ def tokenizer_digest(folder: Path) -> str:
 
 
 def dialect_of(tokenizer: "PreTrainedTokenizerFast") -> Dialect:
-    """The dialect whose template the tokenizer carries; raises UserError when it is none of ours."""
+    """The dialect in which a tokenizer's model was, or is to be, spoken to: ours, or what its chat template writes.
+
+    A tokenizer without a template has a dialect that writes plain texts alone. Raises UserError for a template that
+    cannot be trained on, and for a tokenizer whose pieces depend on where in the text they stand.
+    """
+    refuse_other_than_byte_level(tokenizer)
+    template = chat_template(tokenizer)
     for dialect in DIALECTS.values():
-        if tokenizer.chat_template == dialect.template:
+        if template == dialect.template:
             return dialect
-    known = ", ".join(DIALECTS)
-    raise UserError(
-        f"The tokenizer's chat template is of no known dialect ({known}). Make one with the stage tokenizer."
-    )
+    special = special_tokens(tokenizer)
+    if template is None:
+        return Texts(special)
+    return Templated(template, special=special, apply=applying(tokenizer, template))
 
 
 def encode_rows(

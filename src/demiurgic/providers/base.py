@@ -13,8 +13,9 @@ from demiurgic.core.errors import UserError
 from demiurgic.core.metric import JSON
 from demiurgic.core.records import Message
 
-Finish = Literal["stop", "length"]
-"""`stop`: the model ended its answer, or wrote one of the stop texts; `length`: it was cut at `max_tokens`."""
+Finish = Literal["stop", "length", "refused"]
+"""`stop`: the model ended its answer, or wrote one of the stop texts; `length`: it was cut at `max_tokens`; `refused`:
+the service would not answer, or cut the answer off with its content filter. What text there is says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ class Done:
 
     finish: Finish
     usage: Usage | None = None
+    raw: Mapping[str, JSON] | None = None
+    """What a service said beside the text, for a journal to keep: its number for the answer, the exact model, …"""
 
 
 Event: TypeAlias = Text | Done
@@ -73,6 +76,7 @@ class Reply:
     text: str
     finish: Finish
     usage: Usage | None
+    raw: Mapping[str, JSON] | None = None
 
 
 class ContextTooLongError(UserError):
@@ -80,12 +84,24 @@ class ContextTooLongError(UserError):
 
 
 class ProviderError(UserError):
-    """The service did not answer. `retryable`: the same request may succeed later, no earlier than `retry_after`."""
+    """The service did not answer. `retryable`: the same request may succeed later, no earlier than `retry_after`.
 
-    def __init__(self, message: str, *, retryable: bool, retry_after_seconds: float | None = None) -> None:
+    `maybe_billed`: the service may have done the work (a timeout, an answer that broke off): to ask again may be to
+    pay again.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool,
+        retry_after_seconds: float | None = None,
+        maybe_billed: bool = False,
+    ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.retry_after_seconds = retry_after_seconds
+        self.maybe_billed = maybe_billed
 
 
 class Provider(ABC):
@@ -96,7 +112,7 @@ class Provider(ABC):
     def identity(self) -> Mapping[str, JSON]:
         """Who answers, for keys and rows: for local weights the artifact's digest, else service, address and model.
 
-        Never a loopback port, a path of this machine or a secret.
+        Never a port picked for this run, a path of this machine or a secret.
         """
 
     @abstractmethod
@@ -121,12 +137,17 @@ class Provider(ABC):
 
 
 def collect(events: Iterable[Event]) -> Reply:
-    """Fold a stream into one reply. Raises ProviderError when it ends without saying how."""
+    """Fold a stream into one reply, of whole characters. Raises ProviderError when it ends without saying how."""
     pieces: list[str] = []
     for event in events:
         match event:
             case Text(text):
                 pieces.append(text)
-            case Done(finish, usage):
-                return Reply("".join(pieces), finish, usage)
-    raise ProviderError("The answer broke off before its end.", retryable=True)
+            case Done(finish, usage, raw):
+                return Reply(_whole_characters("".join(pieces)), finish, usage, raw)
+    raise ProviderError("The answer broke off before its end.", retryable=True, maybe_billed=True)
+
+
+def _whole_characters(text: str) -> str:
+    """Join surrogate pairs that came in two pieces; half a pair, which no file can hold, becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -75,6 +75,25 @@ def verdict(difference: Metric, *, better: str) -> Verdict:
     return "better" if (difference.value < 0) == (better == "lower") else "worse"
 
 
+def recovery(summary: Summary, first: str, second: str) -> str | None:
+    """What share of the teacher's lead over `second` the first recovers, in words; None where there is no teacher."""
+    pair = f"{first}_vs_{second}"
+    recovered = _facts(summary, "recovered_share") if summary.facts["teacher"] else {"undefined": {}}
+    if f"{pair}.recovered_share" in summary.metrics:
+        share, of = summary.metrics[f"{pair}.recovered_share"], words(recovered["of"])
+        value, low, high = (round(100 * number) for number in (share.value, share.low, share.high))
+        lead = f"of the lead in {of} that {summary.facts['teacher']} has over {second}"
+        return f"recovers {value} % [{low}, {high}] {lead}"
+    if pair in recovered["undefined"]:
+        return f"no share of a lead: {recovered['undefined'][pair]}"
+    return None
+
+
+def words(metric: str) -> str:
+    """A metric's name as a person reads it."""
+    return metric.replace("_", " ")
+
+
 def _models(summary: Summary, *, width: int) -> "Table":
     from rich.table import Table
     from rich.text import Text
@@ -85,7 +104,7 @@ def _models(summary: Summary, *, width: int) -> "Table":
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="")
     table.add_column("")
     for metric, about in metrics.items():
-        header = f"{_words(metric)}\n{about['better']} is better\nn = {about['items']:,}"
+        header = f"{words(metric)}\n{about['better']} is better\nn = {about['items']:,}"
         table.add_column(Text(header, style="bold"), no_wrap=True)
     for name in names:
         values = [str(cells[name, metric]) for metric in metrics]
@@ -122,16 +141,11 @@ def _comparison(summary: Summary, first: str, second: str) -> "Iterator[Renderab
         said = verdict(difference, better=about["better"])
         smallest = detectable[metric]
         seen = f" (sees ±{smallest:.2g})" if said == "no evidence of change" and smallest else ""
-        table.add_row(Text(f"  {_words(metric)}"), Text(str(difference)), Text(said + seen, style=STYLES[said]))
+        table.add_row(Text(f"  {words(metric)}"), Text(str(difference)), Text(said + seen, style=STYLES[said]))
     yield table
-    recovered = _facts(summary, "recovered_share") if summary.facts["teacher"] else {"undefined": {}}
-    if f"{pair}.recovered_share" in summary.metrics:
-        share, of = summary.metrics[f"{pair}.recovered_share"], _words(recovered["of"])
-        value, low, high = (round(100 * number) for number in (share.value, share.low, share.high))
-        lead = f"of the lead in {of} that {summary.facts['teacher']} has over {second}"
-        yield Padding(Text(f"recovers {value} % [{low}, {high}] {lead}"), (0, 0, 0, 2))
-    elif pair in recovered["undefined"]:
-        yield Padding(Text(f"no share of a lead: {recovered['undefined'][pair]}"), (0, 0, 0, 2))
+    said_of_lead = recovery(summary, first, second)
+    if said_of_lead:
+        yield Padding(Text(said_of_lead), (0, 0, 0, 2))
     yield ""
 
 
@@ -147,10 +161,6 @@ def _listing(summary: Summary) -> "Table":
 
 def _facts(summary: Summary, name: str) -> Any:
     return summary.facts[name]
-
-
-def _words(metric: str) -> str:
-    return metric.replace("_", " ")
 
 
 def _range(numbers: list[int]) -> str:

@@ -22,6 +22,10 @@ class Context:
     console: Console = field(default_factory=Console)
     base: Path = field(default_factory=Path.cwd)
     """The folder that relative paths in a config start from: the recipe's."""
+    journal: Path | None = None
+    """The file that providers' answers are kept in; a run puts it beside its store when None."""
+    requests_in_flight: int = 8
+    """How many questions a provider is asked at once."""
     checkpoint_seconds: float = 30.0
     """How much work an interruption may cost: a long stage writes a checkpoint this often."""
     seeds: Seeds | None = None
@@ -35,3 +39,9 @@ class Context:
         if self.seeds is None:
             raise AssertionError("this stage reads random streams and does not declare uses_seed")
         return self.seeds
+
+
+def journal_beside(folder: Path) -> Path:
+    """Where the answers asked for while `folder` is made are kept: outside of it, for they outlive it."""
+    folder = folder.absolute()  # "." has no name
+    return folder.with_name(f"{folder.name}-journal.sqlite")

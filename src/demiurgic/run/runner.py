@@ -11,7 +11,7 @@ from demiurgic.core.console import duration, size
 from demiurgic.core.hashing import digest_of
 from demiurgic.core.metric import JSON
 from demiurgic.core.optional import require
-from demiurgic.run.context import Context
+from demiurgic.run.context import Context, journal_beside
 from demiurgic.run.finished import Finished
 from demiurgic.run.gates import Verdict, judge
 from demiurgic.run.ledger import Event
@@ -74,6 +74,7 @@ def run_recipe(recipe: Recipe, store: Store, *, context: Context | None = None) 
     everything finished before stays. A step that misses a gate is rejected and nothing that depends on it runs.
     """
     context = replace(context or Context(), base=recipe.path.parent)
+    context = replace(context, journal=context.journal or journal_beside(store.path))
     for step in recipe.steps.values():
         require(*step.stage.needs)
     with full_disk_is_a_users_matter(store.path), store.locked():

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from demiurgic.core.errors import UserError
 from demiurgic.core.hashing import KEY_LENGTH, digest_of
 from demiurgic.core.metric import JSON
 from demiurgic.core.optional import require
-from demiurgic.run.context import Context
+from demiurgic.run.context import Context, journal_beside
 from demiurgic.run.engine import usable_cores
 from demiurgic.run.ledger import LEDGER, Ledger
 from demiurgic.run.lineage import lineage_of, refuse_revoked, revoked_keys
@@ -134,6 +135,7 @@ def run_stage(
     Raises UserError when `out` exists already, and pydantic's ValidationError for values that do not fit.
     """
     context = context or Context()
+    context = replace(context, journal=context.journal or journal_beside(out))
     config = stage.config.model_validate(dict(values))
     if out.exists():
         raise UserError(f"{out} exists already. Give another folder, or delete it first.")

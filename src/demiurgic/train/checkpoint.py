@@ -42,10 +42,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What is saved beside `Progress`: the states of model and optimizer, and of every random stream."""
+    """What is saved beside `Progress`: the trained weights, the optimizer's state, and that of every random stream."""
 
     progress: Progress
-    model: "dict[str, Tensor]"
+    weights: "dict[str, Tensor]"
     optimizer: dict[str, Any]
     randomness: dict[str, Any]
 
@@ -71,7 +71,7 @@ class Checkpoints:
             raise UserError(
                 f"The checkpoint {path} is damaged ({reason}). Delete {self.folder} to start again."
             ) from None
-        return Checkpoint(Progress(**data["progress"]), data["model"], data["optimizer"], data["randomness"])
+        return Checkpoint(Progress(**data["progress"]), data["weights"], data["optimizer"], data["randomness"])
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, then remove older ones and best weights that it does not name."""
@@ -83,7 +83,7 @@ class Checkpoints:
             return
         data = {
             "progress": asdict(progress),
-            "model": checkpoint.model,
+            "weights": checkpoint.weights,
             "optimizer": checkpoint.optimizer,
             "randomness": checkpoint.randomness,
         }

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from demiurgic.core.artifacts import Model, Tokens
+from demiurgic.core.artifacts import Adapter, Model, Tokens
 from demiurgic.core.errors import UserError
 from demiurgic.models.load import context_length
 from demiurgic.models.tokenizer import dialect_of, load_tokenizer, tokenizer_digest
@@ -73,12 +73,13 @@ def refuse_other_vocabulary(
         )
 
 
-def seconds_of(model: Model) -> float:
-    """The seconds of training that made a model. Raises UserError when no training did."""
-    metric = model.manifest.summary.metrics.get("train_seconds")
+def seconds_of(trained: Model | Adapter) -> float:
+    """The seconds of training that made a model or an adapter. Raises UserError when no training did."""
+    metric = trained.manifest.summary.metrics.get("train_seconds")
     if metric is None:
+        hint = "Point it to the adapter that was merged" if trained.manifest.stage == "merge" else "Point it to one"
         raise UserError(
-            f"match_seconds wants a model that a train step made; {model.manifest.step} was made by the stage "
-            f"{model.manifest.stage}, which has no training time. Point it to a trained model."
+            f"match_seconds wants what a train step made; {trained.manifest.step} was made by the stage "
+            f"{trained.manifest.stage}, which has no training time. {hint}."
         )
     return metric.value

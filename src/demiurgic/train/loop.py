@@ -29,6 +29,7 @@ from demiurgic.train.optimizer import (
 )
 from demiurgic.train.order import Order
 from demiurgic.train.schedules import LearningRate
+from demiurgic.train.weights import put_back, trained_weights
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -66,7 +67,7 @@ class Plan:
 
 
 class Trainer:
-    """One run over a model, which it trains in place. Goes on from the newest checkpoint when there is one."""
+    """One run over a model, whose trainable parameters it changes in place. Goes on from the newest checkpoint."""
 
     def __init__(
         self,
@@ -192,7 +193,7 @@ class Trainer:
                 "lower learning_rate, and look at the held-out rows."
             )
         if loss < progress.best_loss:
-            self.checkpoints.write_best(progress.step, self.model.state_dict())
+            self.checkpoints.write_best(progress.step, trained_weights(self.model))
             progress.best_step, progress.best_loss = progress.step, loss
         progress.evaluated_step = progress.step
         best = progress.best_step == progress.step
@@ -202,7 +203,7 @@ class Trainer:
     def _take_best(self) -> None:
         """Put the best weights into the model."""
         if self.plan.held_out is not None and self.progress.best_step != self.progress.step:
-            self.model.load_state_dict(self.checkpoints.best(self.progress.best_step))
+            put_back(self.model, self.checkpoints.best(self.progress.best_step))
 
     def _held_out_loss(self, pause_if_asked: Callable[[], None]) -> HeldOutLoss:
         held_out = self.plan.held_out
@@ -220,7 +221,7 @@ class Trainer:
 
     def _checkpoint(self, log: TrainLog) -> None:
         log.sync()  # first: a checkpoint whose steps the log does not hold could not be gone on from
-        states = (self.model.state_dict(), self.optimizer.state_dict(), random_state())
+        states = (trained_weights(self.model), self.optimizer.state_dict(), random_state())
         self.checkpoints.write(Checkpoint(self.progress, *states))
 
     def _resume(self) -> None:
@@ -228,6 +229,6 @@ class Trainer:
         checkpoint = self.checkpoints.newest()
         if checkpoint is not None:
             self.progress = checkpoint.progress
-            self.model.load_state_dict(checkpoint.model)
+            put_back(self.model, checkpoint.weights)
             self.optimizer.load_state_dict(checkpoint.optimizer)
             set_random_state(checkpoint.randomness)

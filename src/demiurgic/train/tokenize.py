@@ -1,18 +1,20 @@
 """The stage `tokenize`: rows to windows of token ids, once, for everything that trains or scores on them."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
-from demiurgic.core.artifacts import Dataset, Tokenizer, Tokens
+from demiurgic.core.artifacts import Dataset, Model, Tokenizer, Tokens
 from demiurgic.core.console import Progress
 from demiurgic.core.errors import UserError
 from demiurgic.core.metric import Metric, Summary
 from demiurgic.core.records import Row
 from demiurgic.core.seeds import share_of
-from demiurgic.dialects import LossOn
+from demiurgic.dialects import Dialect, LossOn
 from demiurgic.models.tokenizer import Encoded, dialect_of, encode_rows, load_tokenizer, tokenizer_digest
 from demiurgic.models.windows import EncodedRows, Packing, pack, write_windows
 from demiurgic.run.context import Context
@@ -25,7 +27,8 @@ ROWS_AT_ONCE = 1000
 
 class TokenizeConfig(StageConfig):
     data: Dataset
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | Model
+    """A tokenizer, or the model whose own is meant."""
     length: int = Field(ge=2)
     """Tokens of a window."""
     loss_on: LossOn = "answers"
@@ -34,6 +37,8 @@ class TokenizeConfig(StageConfig):
     """`stream`: rows are cut where a window ends, no padding; `fit`: rows stay whole, windows are padded."""
     share: float = Field(1.0, gt=0, le=1)
     """Keep this share of the rows, chosen by row id: a smaller share is a part of a larger one."""
+    unwritable: Literal["stop", "drop"] = "stop"
+    """What becomes of rows that the template has no form for; what is dropped is counted by reason."""
 
 
 def run(config: TokenizeConfig, out: Path, context: Context) -> Summary:
@@ -41,21 +46,19 @@ def run(config: TokenizeConfig, out: Path, context: Context) -> Summary:
     tokenizer = load_tokenizer(config.tokenizer.path)
     dialect = dialect_of(tokenizer)
     row_ids: list[str] = []
+    dropped: Counter[str] = Counter()
 
     def encoded(progress: Progress) -> Iterator[Encoded]:
         for rows in batches(_sampled(config.data, share=config.share, progress=progress), ROWS_AT_ONCE):
+            if config.unwritable == "drop":
+                rows = _writable(rows, dialect, dropped)
             row_ids.extend(row.id for row in rows)
             yield from encode_rows(rows, tokenizer, dialect=dialect, loss_on=config.loss_on)
 
     with context.console.progress("tokenizing rows", config.data.num_rows) as progress:
         joined = EncodedRows.join(encoded(progress))
     if not row_ids:
-        found = (
-            "no rows"
-            if not config.data.num_rows
-            else f"{config.data.num_rows} rows, none of them in share {config.share:g}"
-        )
-        raise UserError(f"There is nothing to tokenize: the data holds {found}. Give more rows or a larger share.")
+        raise UserError(_nothing_to_tokenize(config, dropped))
 
     # Rows come module by module; windows that mix them make batches that look like the whole.
     order = context.random.array_stream("rows").permutation(len(row_ids))
@@ -76,9 +79,35 @@ def run(config: TokenizeConfig, out: Path, context: Context) -> Summary:
     )
     return Summary(
         {name: Metric.exact(count) for name, count in asdict(counts).items()}
-        | {"padding_share": Metric.exact(counts.padding / (counts.windows * config.length))},
-        {"length": config.length, "vocab_size": len(tokenizer), "dialect": dialect.name},
+        | {"padding_share": Metric.exact(counts.padding / (counts.windows * config.length))}
+        | {"rows_dropped": Metric.exact(dropped.total())},
+        {
+            "length": config.length,
+            "vocab_size": len(tokenizer),
+            "dialect": dialect.name,
+            "dropped": dict(sorted(dropped.items())),
+        },
     )
+
+
+def _writable(rows: Sequence[Row], dialect: Dialect, dropped: Counter[str]) -> list[Row]:
+    """The rows that the dialect can write; why the others cannot be is counted."""
+    kept = []
+    for row in rows:
+        if reason := dialect.cannot_write(row):
+            dropped[reason] += 1
+        else:
+            kept.append(row)
+    return kept
+
+
+def _nothing_to_tokenize(config: TokenizeConfig, dropped: Counter[str]) -> str:
+    num_rows = config.data.num_rows
+    if dropped:
+        reasons = "; ".join(f"{count} × {reason}" for reason, count in dropped.most_common(3))
+        return f"There is nothing to tokenize: the template can write none of {num_rows} rows ({reasons})."
+    found = f"{num_rows} rows, none of them in share {config.share:g}" if num_rows else "no rows"
+    return f"There is nothing to tokenize: the data holds {found}. Give more rows or a larger share."
 
 
 def _sampled(data: Dataset, *, share: float, progress: Progress) -> Iterator[Row]:

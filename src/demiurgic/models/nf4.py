@@ -1,0 +1,102 @@
+"""Models whose linear layers are held in 4 bits (NF4, double quantization), and what such a layer computes with.
+
+NF4 stands in QLoRA (Dettmers et al. 2023, arXiv 2305.14314, section 3). Knows nothing of adapters and stages.
+
+Shapes: O outputs and I inputs of a linear layer.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from demiurgic.core.errors import UserError
+from demiurgic.core.optional import require
+from demiurgic.models.lora import block_linears, quiet_bitsandbytes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+    from transformers import PreTrainedModel
+
+BLOCK = 64
+"""Weights that share a scale."""
+QUANT = "nf4"
+CONVERSION = {"load_in_4bit": True, "bnb_4bit_quant_type": QUANT, "bnb_4bit_use_double_quant": True}
+
+
+def refuse_quantized(folder: Path) -> None:
+    """Raises UserError for a folder whose weights are stored quantized."""
+    found = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("quantization_config")
+    if found is not None:
+        method = found.get("quant_method", "an unnamed method") if isinstance(found, dict) else found
+        raise UserError(
+            f"The model {folder} is stored quantized ({method}). Adapters are trained on, and merged into, the "
+            "original weights: point to the model before it was quantized."
+        )
+
+
+def load_nf4(folder: Path, *, device: str, dtype: str = "float32") -> "PreTrainedModel":
+    """The model of a folder with its blocks' linear layers in NF4 and all else in `dtype`, in eval mode.
+
+    Raises UserError when the folder's weights are quantized already, or are no model.
+    """
+    require("bitsandbytes", "transformers", "torch")
+    refuse_quantized(folder)
+    quiet_bitsandbytes()
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    kind = getattr(torch, dtype)
+    config = BitsAndBytesConfig(**CONVERSION, bnb_4bit_compute_dtype=kind, llm_int8_skip_modules=["lm_head"])
+    try:
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            dtype=kind,
+            quantization_config=config,
+            device_map={"": device},
+            attn_implementation="sdpa",
+            local_files_only=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(f"{folder} cannot be read as a model: {str(error).splitlines()[0]}") from None
+    _keep_layout(model)
+    model.eval()
+    return model
+
+
+def dequantized(weight_OI: "Tensor") -> "Tensor":
+    """What a 4-bit layer made of this weight computes with: fp32 [O,I], of at most 16 values per block of 64.
+
+    Made from the original weight, never from a layer: a layer that ran in eval mode on a CPU may have repacked its
+    weight, which then dequantizes to something else without an error.
+    """
+    require("bitsandbytes")
+    quiet_bitsandbytes()
+    from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+
+    codes, state = quantize_4bit(
+        weight_OI.detach().float().contiguous(), quant_type=QUANT, blocksize=BLOCK, compress_statistics=True
+    )
+    found_OI: Tensor = dequantize_4bit(codes, state)
+    return found_OI
+
+
+def dequantize_blocks(model: "PreTrainedModel") -> None:
+    """Give every linear layer of the blocks, in place, the weight that its 4-bit form computes with."""
+    import torch
+
+    with torch.no_grad():
+        for name in block_linears(model):
+            weight_OI: Any = model.get_submodule(name).weight
+            weight_OI.copy_(dequantized(weight_OI))
+
+
+def _keep_layout(model: "Module") -> None:
+    """Let no layer repack its weight for fast inference: the repacked form passes no gradient on to its input."""
+    from bitsandbytes.nn import Linear4bit
+
+    for layer in model.modules():
+        if isinstance(layer, Linear4bit):
+            layer.support_avx512bf16_for_cpu = False

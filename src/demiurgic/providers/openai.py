@@ -1,0 +1,269 @@
+"""Any service that speaks OpenAI's chat completions: OpenAI itself, and what is built like it (`base_url`).
+
+Asks once and says plainly what went wrong; asking again, keeping and counting are for the wrappers around it. Tools
+have no form here yet.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from demiurgic.core.errors import UserError
+from demiurgic.core.metric import JSON
+from demiurgic.core.optional import require
+from demiurgic.core.records import Message
+from demiurgic.providers import PROVIDERS
+from demiurgic.providers.base import Done, Event, Finish, Provider, ProviderError, Request, Text, Usage
+from demiurgic.providers.openai_errors import Address, explain
+from demiurgic.run.context import Context
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+    from openai.types.chat import ChatCompletionChunk
+
+OPENAI_URL = "https://api.openai.com/v1"
+OPENAI_KEY = "OPENAI_API_KEY"
+NO_KEY = "none"
+"""What is sent where no key is needed: the client insists on one."""
+READ_SECONDS = 600.0
+"""Between two pieces of an answer: a model that reasons is silent for long."""
+LOCAL_READ_SECONDS = 3600.0
+"""The same on this machine, where a question may wait for those before it and a dead server is noticed at once."""
+CONNECT_SECONDS = 10.0
+
+FINISHES: Mapping[str, Finish] = {"stop": "stop", "length": "length", "content_filter": "refused"}
+TokenLimit = Literal["max_tokens", "max_completion_tokens"]
+
+
+@PROVIDERS.register("openai")
+def openai(
+    context: Context,
+    *,
+    model: str,
+    base_url: str | None = None,
+    api_key_env: str | None = None,
+    token_limit: TokenLimit | None = None,
+    seeds: bool = True,
+) -> "OpenAIProvider":
+    """Chat completions of OpenAI, or of any service built like it, at `base_url`.
+
+    `api_key_env` names the environment variable that holds the key. Without it OpenAI is sent OPENAI_API_KEY, an
+    address on this machine no key, and every other address must name one, so that no key goes where it does not belong.
+    `token_limit` is the field that limits an answer: OpenAI takes `max_completion_tokens` alone, and others
+    `max_tokens`, the newer name being ignored by some. `seeds: false` for a service that refuses seeds.
+    """
+    del context
+    url = _checked(base_url or OPENAI_URL)
+    return OpenAIProvider(
+        model=model,
+        base_url=url,
+        api_key=_key(api_key_env, url),
+        api_key_env=api_key_env or OPENAI_KEY,
+        token_limit=token_limit,
+        seeds=seeds,
+    )
+
+
+class OpenAIProvider(Provider):
+    """One model of one service. `identity` stands for who answers where the address does not: weights of our own.
+
+    Raises UserError for a key, a model or a request that the service refuses, ContextTooLongError, and ProviderError
+    for what may pass (limits, failures, timeouts, answers that break off).
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        base_url: str,
+        api_key: str | None = None,
+        api_key_env: str = OPENAI_KEY,
+        identity: Mapping[str, JSON] | None = None,
+        token_limit: TokenLimit | None = None,
+        seeds: bool = True,
+        read_seconds: float | None = None,
+    ) -> None:
+        require("openai")
+        self._model = model
+        self._identity = dict(identity or {"provider": "openai", "base_url": base_url, "model": model})
+        usual: TokenLimit = "max_completion_tokens" if base_url == OPENAI_URL else "max_tokens"
+        self._token_limit = token_limit or usual
+        self._seeds = seeds
+        usual_seconds = LOCAL_READ_SECONDS if _on_this_machine(base_url) else READ_SECONDS
+        self._client = _client(base_url, api_key, read_seconds=read_seconds or usual_seconds)
+        self._address = Address(base_url, model, api_key=api_key, api_key_env=api_key_env)
+
+    @property
+    def identity(self) -> Mapping[str, JSON]:
+        return self._identity
+
+    def complete(self, request: Request) -> Iterator[Event]:
+        with self._explained():
+            yield from self._events(self._body(request))
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _events(self, body: Mapping[str, Any]) -> Iterator[Event]:
+        answer = _Answer()
+        with self._client.chat.completions.create(**body) as stream:
+            for chunk in stream:
+                text = answer.take(chunk)
+                if text:
+                    yield Text(text)
+        if not answer.came:
+            raise ProviderError(
+                f"{self._address} answered, but not with a stream of chat completions. Check base_url: most end "
+                "in /v1.",
+                retryable=False,
+            )
+        if answer.finish is not None:
+            yield Done(answer.finish, answer.usage, answer.raw())
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        sampling = request.sampling
+        chosen = {
+            self._token_limit: sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": sampling.seed if self._seeds else None,
+            "stop": list(sampling.stop) or None,
+        }
+        return {
+            "model": self._model,
+            "messages": [_message(message) for message in request.messages],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **{name: value for name, value in chosen.items() if value is not None},
+        }
+
+    def _models(self) -> list[str]:
+        return sorted(model.id for model in self._client.models.list(timeout=CONNECT_SECONDS))
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        from openai import OpenAIError
+
+        try:
+            yield
+        # The client reads each line of a stream as JSON, and lets that error through.
+        except (OpenAIError, json.JSONDecodeError) as error:
+            raise explain(error, at=self._address, list_models=self._models) from None
+
+
+class _Answer:
+    """What a stream of chunks has said so far."""
+
+    def __init__(self) -> None:
+        self.came = False
+        self.finish: Finish | None = None
+        self.usage: Usage | None = None
+        self._refused = False
+        self._reasoning: list[str] = []
+        self._facts: dict[str, JSON] = {}
+
+    def take(self, chunk: "ChatCompletionChunk") -> str:
+        """Note what a chunk says and return its text. Raises ProviderError for an end that we did not ask for."""
+        self.came = True
+        self._note(chunk)
+        if not chunk.choices:
+            return ""
+        choice = chunk.choices[0]
+        if choice.finish_reason is not None:
+            self.finish = _finish(choice.finish_reason, refused=self._refused)
+        delta = choice.delta
+        if delta is None:
+            return ""
+        extra = delta.model_extra or {}
+        self._reasoning.append(extra.get("reasoning_content") or extra.get("reasoning") or "")
+        self._refused = self._refused or bool(delta.refusal)
+        return (delta.content or "") + (delta.refusal or "")
+
+    def raw(self) -> dict[str, JSON]:
+        reasoning = "".join(self._reasoning)
+        return self._facts | ({"reasoning": reasoning} if reasoning else {})
+
+    def _note(self, chunk: "ChatCompletionChunk") -> None:
+        names = ("id", "model", "created", "system_fingerprint", "service_tier")
+        self._facts |= {name: value for name in names if (value := getattr(chunk, name, None)) is not None}
+        if chunk.usage is not None:
+            self.usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
+            self._facts["usage"] = chunk.usage.model_dump(mode="json", exclude_none=True)
+
+
+def _finish(reason: str, *, refused: bool) -> Finish:
+    if reason not in FINISHES:
+        raise ProviderError(
+            f'The service ended its answer for the reason "{reason}"; wanted one of {", ".join(FINISHES)}.',
+            retryable=False,
+            maybe_billed=True,
+        )
+    return "refused" if refused else FINISHES[reason]
+
+
+def _message(message: Message) -> dict[str, str]:
+    if message.tool_calls or message.tool_call_id or message.role == "tool":
+        raise UserError(
+            "The provider openai has no form for tool calls and their results yet. Leave such rows out before asking."
+        )
+    return {"role": message.role, "content": message.content}
+
+
+def _client(base_url: str, api_key: str | None, *, read_seconds: float) -> "OpenAI":
+    from openai import DefaultHttpx2Client, OpenAI, Timeout
+
+    timeout = Timeout(read_seconds, connect=CONNECT_SECONDS)
+    # A proxy of the environment knows nothing of this machine's own ports.
+    http = DefaultHttpx2Client(timeout=timeout, trust_env=not _on_this_machine(base_url))
+    return OpenAI(base_url=base_url, api_key=api_key or NO_KEY, timeout=timeout, max_retries=0, http_client=http)
+
+
+def _checked(url: str) -> str:
+    """The address in one form. It enters keys and rows, so it may hold no secret."""
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, half an IPv6 address
+        whole = False
+    if not whole or not url.isascii() or not url.isprintable() or " " in url:
+        raise UserError(f"base_url wants a whole address such as {OPENAI_URL}.")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise UserError(
+            f"base_url for {parts.hostname} holds a user, password or query, and would be written down with them. "
+            "Give the plain address, and the key in an environment variable (api_key_env)."
+        )
+    return url.rstrip("/")
+
+
+def _key(api_key_env: str | None, url: str) -> str | None:
+    name = api_key_env or (OPENAI_KEY if url == OPENAI_URL else None)
+    if name is None:
+        if _on_this_machine(url):
+            return None
+        raise UserError(
+            f"{url} is not OpenAI and not on this machine: name the environment variable that holds its key, such as "
+            f"api_key_env: {_variable(url)}. (A service without keys: name a variable that holds any word.)"
+        )
+    key = os.environ.get(name, "").strip()
+    if not key:
+        raise UserError(f"{url} wants a key, and the environment variable {name} is not set. Set it and run again.")
+    if not key.isascii() or not key.isprintable():
+        raise UserError(f"The environment variable {name} holds characters that no key has. Set it again.")
+    return key
+
+
+def _variable(url: str) -> str:
+    name = (urlsplit(url).hostname or "").split(".")[-2:][0]
+    return f"{name.replace('-', '_').upper()}_API_KEY"
+
+
+def _on_this_machine(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

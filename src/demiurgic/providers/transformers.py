@@ -1,0 +1,191 @@
+"""A Hugging Face model folder that answers, by its own weights in torch: the reference the other engines are held to.
+
+Shapes: T tokens of a text, V vocabulary.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from demiurgic.core.artifacts import Model
+from demiurgic.core.errors import UserError
+from demiurgic.core.metric import JSON
+from demiurgic.core.optional import require
+from demiurgic.models.chat_template import chat_template
+from demiurgic.models.load import context_length as trained_context
+from demiurgic.models.load import load_model
+from demiurgic.models.tokenizer import dialect_of, encode_prompt, load_tokenizer, stop_ids
+from demiurgic.providers import PROVIDERS
+from demiurgic.providers.base import Done, Event, Finish, Request, Sampling, Text, Usage
+from demiurgic.providers.stop_texts import StopTexts
+from demiurgic.providers.weights import (
+    LocalProvider,
+    check_sampling,
+    content_digest,
+    fitting_context,
+    room_for_answer,
+)
+from demiurgic.run.context import Context
+
+if TYPE_CHECKING:
+    import torch
+
+BROKEN = "\ufffd"
+"""What a decoder writes for bytes that are no character, or not yet one."""
+
+
+@PROVIDERS.register("transformers")
+def transformers(context: Context, *, model: Model) -> "Transformers":
+    """A model of an earlier step, in torch: exact, and on a CPU slower than its GGUF in llama_cpp."""
+    return Transformers(model.path, device=context.device, digest=model.digest)
+
+
+class Transformers(LocalProvider):
+    """Answers with a key-value cache in fp32, on any device torch knows.
+
+    Raises UserError for a folder that is no model, or whose tokenizer has no chat template.
+    """
+
+    engine = "transformers"
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        device: str = "auto",
+        threads: int = 0,
+        context_length: int | None = None,
+        digest: str | None = None,
+    ) -> None:
+        require("torch", "transformers")
+        import torch
+
+        self._folder = folder
+        self._digest = digest
+        self._tokenizer = load_tokenizer(folder)
+        template = chat_template(self._tokenizer)
+        if template is None:
+            raise UserError(
+                f"{folder} has no chat template, so nobody knows how to ask it. Train it on conversations, or put the "
+                "template it was trained with into the folder as chat_template.jinja."
+            )
+        self.chat_template = template
+        self._dialect = dialect_of(self._tokenizer)
+        self._stop_ids = frozenset(stop_ids(self._tokenizer, dialect=self._dialect))
+        if threads:
+            torch.set_num_threads(threads)
+        self._model: Any = load_model(folder, device=device)
+        self.context_length = fitting_context(context_length, trained=trained_context(self._model))
+        self.num_parameters = sum(parameter.numel() for parameter in self._model.parameters())
+        self._answering = threading.Lock()
+        self._tokenizing = threading.Lock()  # a fast tokenizer may not be used from two threads at once
+
+    @cached_property
+    def identity(self) -> Mapping[str, JSON]:
+        return {"provider": self.engine, "digest": self._digest or content_digest(self._folder)}
+
+    def complete(self, request: Request) -> Iterator[Event]:
+        check_sampling(request.sampling)
+        with self._tokenizing:
+            ids = encode_prompt(request.messages, self._tokenizer, dialect=self._dialect)
+        room = room_for_answer(len(ids), request.sampling, context_length=self.context_length)
+        with self._answering:
+            yield from self._answer(ids, request.sampling, room=room)
+
+    def close(self) -> None:
+        """Free the memory, once a running answer has ended."""
+        with self._answering:
+            self._model = None
+
+    def _answer(self, ids: Sequence[int], sampling: Sampling, *, room: int) -> Iterator[Event]:
+        words, stops = _Words(self._decode), StopTexts(sampling.stop)
+        finish: Finish = "length"
+        written = 0
+        for id in _tokens(self._model, ids, sampling=sampling):
+            written += 1
+            if id in self._stop_ids:
+                finish = "stop"
+                break
+            if text := stops.feed(words.feed(id)):
+                yield Text(text)
+            if stops.met:
+                finish = "stop"
+                break
+            if written == room:
+                break
+        if not stops.met and (text := stops.feed(words.flush()) + stops.flush()):
+            yield Text(text)
+        yield Done(finish, Usage(len(ids), written))
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        with self._tokenizing:
+            return str(self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+class _Words:
+    """Turns ids into text as they come; bytes are held back until they are a character."""
+
+    def __init__(self, decode: Callable[[Sequence[int]], str]) -> None:
+        self._decode = decode
+        self._ids: list[int] = []
+        self._shown = 0
+        """How many of the ids are in the text given so far; one or more before them are kept as context."""
+
+    def feed(self, id: int) -> str:
+        self._ids.append(id)
+        before, text = self._decode(self._ids[: self._shown]), self._decode(self._ids)
+        if text.endswith(BROKEN):
+            return ""
+        self._ids = self._ids[self._shown :]
+        self._shown = len(self._ids)
+        return text[len(before) :]
+
+    def flush(self) -> str:
+        """What was held back; bytes at the very end that never became a character are no text."""
+        before, text = self._decode(self._ids[: self._shown]), self._decode(self._ids)
+        return text[len(before) :].rstrip(BROKEN)
+
+
+def _tokens(model: Any, ids: Sequence[int], *, sampling: Sampling) -> Iterator[int]:
+    """The ids that follow a prompt, one by one and without end."""
+    import torch
+    from transformers import DynamicCache
+
+    generator = torch.Generator()
+    if sampling.seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(sampling.seed)
+    cache = DynamicCache(config=model.config)
+    new = list(ids)
+    while True:
+        logits_V = _next_logits(model, new, cache)
+        new = [_drawn(logits_V, sampling, generator)]
+        yield new[0]
+
+
+def _next_logits(model: Any, ids: Sequence[int], cache: Any) -> "torch.Tensor":
+    """Logits [V] after the ids, in fp32 on the CPU. The cache grows by them."""
+    import torch
+
+    # Not around the whole answer: what holds between two steps of a generator would hold for whoever reads it.
+    with torch.no_grad():
+        ids_1T = torch.tensor([list(ids)], device=model.device)
+        output = model(ids_1T, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        logits_V: torch.Tensor = output.logits[0, -1].float().cpu()
+    return logits_V
+
+
+def _drawn(logits_V: "torch.Tensor", sampling: Sampling, generator: "torch.Generator") -> int:
+    """The likeliest id at temperature 0, else one drawn from the smallest set of likely ids that holds `top_p`."""
+    temperature = 1.0 if sampling.temperature is None else sampling.temperature
+    if temperature == 0:
+        return int(logits_V.argmax())
+    probabilities_V = (logits_V.double() / temperature).softmax(-1)
+    if sampling.top_p is not None and sampling.top_p < 1:
+        sorted_V, order_V = probabilities_V.sort(descending=True, stable=True)
+        before_V = sorted_V.cumsum(-1) - sorted_V
+        probabilities_V[order_V[before_V >= sampling.top_p]] = 0
+    return int(probabilities_V.multinomial(1, generator=generator))

@@ -1,0 +1,130 @@
+"""What to train, on what, for how long: the config of `train`, and what can be refused before files are read."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from demiurgic.core.artifacts import Adapter, Model, Tokens
+from demiurgic.core.metric import JSON
+from demiurgic.models.precision import Precision
+from demiurgic.run.stage import StageConfig
+from demiurgic.train.adapter import Lora
+from demiurgic.train.budget import MEASURED_STEPS
+from demiurgic.train.fit import seconds_of
+from demiurgic.train.losses import LOSSES, LossChoice, needs_teacher
+from demiurgic.train.schedules import Shape
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class TrainConfig(StageConfig):
+    """What to train, on what, for how long. One of `steps`, `epochs` and `match_seconds` says how long."""
+
+    model: Model
+    """The start weights."""
+    data: Tokens
+    held_out: Tokens | None = None
+    """Chooses the best checkpoint; without it the last weights are kept."""
+    lora: Lora | None = None
+    """Train an adapter and leave the start weights as they are."""
+    teacher: Model | None = None
+    losses: list[LossChoice] = Field(default_factory=lambda: [LOSSES.choose("cross_entropy")], min_length=1)
+    steps: PositiveInt | None = None
+    """Optimizer steps."""
+    epochs: PositiveFloat | None = None
+    """Passes over the windows; the last step is filled up from the next pass."""
+    match_seconds: Model | Adapter | None = None
+    """Train as many steps as fit into the seconds that training this took, teacher forwards counted."""
+    batch: PositiveInt = 16
+    """Windows per optimizer step."""
+    micro_batch: PositiveInt | None = None
+    """Windows in memory at once (all of `batch` by default): changes memory and speed, and the result by rounding."""
+    learning_rate: PositiveFloat = 1e-3
+    warmup_steps: NonNegativeInt = 0
+    """Less than all steps; with `match_seconds` at least 30, since the pace is not known before."""
+    schedule: Shape = "cosine"
+    min_learning_rate_share: Share = 0.1
+    """What cosine and wsd end at, as a share of `learning_rate`."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.1
+    """On matrices, embeddings among them; not on norms."""
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.95)
+    gradient_clip: PositiveFloat | None = 1.0
+    """The largest norm of a gradient."""
+    precision: Precision = "bf16"
+    """`bf16`: matrix products under autocast, over fp32 weights. Logits and losses are fp32 in both."""
+    evaluate_every: PositiveInt = 200
+    """Optimizer steps between two looks at `held_out`; there is always one at the end."""
+    held_out_windows: Annotated[int, Field(ge=2)] | None = None
+    """How many of them, drawn once; all by default."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        given = [name for name in ("steps", "epochs", "match_seconds") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"give exactly one of steps, epochs and match_seconds; found {' and '.join(given) or 'none'}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _warmup_fits(self) -> Self:
+        if self.match_seconds is not None and self.warmup_steps < MEASURED_STEPS:
+            raise ValueError(
+                f"warmup_steps ({self.warmup_steps}) is less than {MEASURED_STEPS}: with match_seconds the number of "
+                "steps is fixed after those, and the learning rate depends on it when the warm-up ends; "
+                f"set warmup_steps: {MEASURED_STEPS} or more"
+            )
+        if self.steps is not None and self.warmup_steps >= self.steps:
+            raise ValueError(warmup_too_long(self.warmup_steps, self.steps))
+        return self
+
+    @model_validator(mode="after")
+    def _held_out_is_held_out(self) -> Self:
+        if self.held_out_windows is not None and self.held_out is None:
+            raise ValueError("held_out_windows counts windows of held_out, which is not given; set held_out, too")
+        if self.held_out is not None and self.held_out == self.data:
+            raise ValueError(
+                "held_out and data are the same; a checkpoint is chosen on rows that are not trained on, or not at "
+                "all (held_out: null)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _losses_and_teacher_fit(self) -> Self:
+        asking = [loss.name for loss in self.losses if needs_teacher(loss)]
+        if asking and self.teacher is None:
+            raise ValueError(f"the loss {asking[0]} needs a teacher; set teacher, or use only losses without one")
+        if self.teacher is not None and not asking:
+            raise ValueError(
+                "there is a teacher and no loss that asks it; add one such as forward_kl, or set teacher: null"
+            )
+        if not any(loss.shared.weight for loss in self.losses):
+            raise ValueError("every loss has weight 0, so there is nothing to train on; give one a positive weight")
+        return self
+
+    @model_validator(mode="after")
+    def _micro_batch_fits(self) -> Self:
+        if self.micro_batch is not None and self.micro_batch > self.batch:
+            raise ValueError(
+                f"micro_batch ({self.micro_batch}) is larger than batch ({self.batch}), which it divides up"
+            )
+        return self
+
+    def key_facts(self, base: Path) -> dict[str, JSON]:
+        """The seconds that are matched: no content of the model they made tells them."""
+        del base
+        if not isinstance(self.match_seconds, Model | Adapter):  # a reference, or none
+            return {}
+        return {"seconds_to_match": seconds_of(self.match_seconds)}
+
+    @property
+    def part(self) -> str:
+        return "model" if self.lora is None else "adapter"
+
+
+def warmup_too_long(warmup_steps: int, steps: int) -> str:
+    return (
+        f"warmup_steps ({warmup_steps}) is not less than the {steps} steps of the whole training, which would end "
+        "before the learning rate is reached; set fewer warmup_steps or more steps"
+    )
