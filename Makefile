@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip install --quiet --only-binary :all:
 .PHONY: demo test lint bench clean help
 
 help:
-	@echo "make demo    install, then run recipes/stdlib.yaml: a distilled student with honest numbers"
+	@echo "make demo    install, then run recipes/stdlib.yaml: a distilled student in a file, and a page about it"
 	@echo "make test    install, then run the tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   the tables of bench/ (long)"
@@ -25,6 +25,8 @@ help:
 
 demo: $(VENV)/ready
 	$(BIN)/demiurgic run recipes/stdlib.yaml
+	$(BIN)/demiurgic report recipes/stdlib.yaml
+	@echo "Talk to it: $(BIN)/demiurgic chat 'file[type=q4_k_m]'"
 
 test: $(VENV)/ready-dev
 	$(BIN)/python -m pytest
@@ -38,6 +40,8 @@ bench: $(VENV)/ready
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/demo.py
 	$(BIN)/python bench/students.py
+	$(BIN)/python bench/export.py
+	$(BIN)/python bench/serve.py
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

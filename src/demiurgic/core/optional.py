@@ -11,6 +11,7 @@ EXTRA_OF = {
     "transformers": "models",
     "tokenizers": "models",
     "safetensors": "models",
+    "huggingface_hub": "models",
     "accelerate": "train",
     "peft": "train",
     "bitsandbytes": "nf4",

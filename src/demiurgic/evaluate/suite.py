@@ -56,7 +56,7 @@ class Contender:
 
     @classmethod
     def open(cls, name: str, folder: Path) -> "Contender":
-        """Raises UserError when the folder holds no model, or its chat template is of no known dialect."""
+        """Raises UserError when the folder holds no model, or its chat template cannot be used for training."""
         from transformers import AutoConfig
 
         tokenizer = load_tokenizer(folder)
