@@ -23,7 +23,7 @@ AFTER_SCORE = ("adapter.model", "specialist.base", "score_domain.models.student"
 """What names the one student after it is scored: that of the first seed, and none of it is made here."""
 MODELS = ("teacher", "student", "control", "control_seconds")
 DIFFERENCES = ("student_vs_control", "student_vs_control_seconds")
-METRICS = ("bits_per_byte", "parses", "exact_next_line")
+METRICS = ("bits_per_byte", "parses")
 
 
 def main() -> int:

@@ -34,6 +34,8 @@ class Metric:
     def __str__(self) -> str:
         if self.low == self.high == self.value:
             return f"{self.value:,.0f}" if float(self.value).is_integer() else f"{self.value:.4g}"
+        if 0 < abs(self.value) < 1e-4:
+            return f"{self.value:.2e} [{self.low:.2e}, {self.high:.2e}]"
         digits = 3 if abs(self.value) < 100 else 1
         half_width = (self.high - self.low) / 2
         # Half an interval is at least 1 in the last digit; one so narrow that it is rounding error shows none.
