@@ -3,6 +3,7 @@
     python bench/export.py                                    a model of 100M random parameters
     python bench/export.py --store store --step student       a trained model of a store
     python bench/export.py --types f16,q8_0,q4_k_m --layers 4 --hidden 512
+    python bench/export.py --types all                        every type, about three times as long
 
 Beside llama.cpp's own quantizer where there is one: `llama-quantize` on the PATH, or the package llama_cpp.
 """
@@ -31,16 +32,21 @@ Quantizer = Callable[[Path, Path, str], None]
 """Makes the second file from the first, an f32 GGUF, in a type."""
 
 
+TYPES = ("f16", "bf16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")
+"""The best of each size; the rest are their neighbours, and those that take half a minute to choose their values."""
+
+
 def main() -> int:
     parser = options("Exports of one model: seconds, bytes and distance to the source, per type.")
     parser.add_argument("--store", help="take a trained model from this store")
     parser.add_argument("--step", default="student", help="the step that made it")
-    parser.add_argument("--types", default=",".join(FILE_TYPES))
+    parser.add_argument("--types", default=",".join(TYPES), help="names with commas between, or all")
     parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--hidden", type=int, default=768)
     parser.add_argument("--vocab", type=int, default=16_384)
     arguments = parser.parse_args()
+    types = list(FILE_TYPES) if arguments.types == "all" else arguments.types.split(",")
     peers = quantizers()
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -49,10 +55,7 @@ def main() -> int:
         else:
             source = random_model(folder, layers=arguments.layers, hidden=arguments.hidden, vocab=arguments.vocab)
         plain = write_gguf(source, folder / "plain.gguf", type="f32", name="bench", workers=arguments.threads).file
-        rows = [
-            row(type, source, plain, folder, threads=arguments.threads, peers=peers)
-            for type in arguments.types.split(",")
-        ]
+        rows = [row(type, source, plain, folder, threads=arguments.threads, peers=peers) for type in types]
         title = (
             f"Exports of {source.name}, {weights_bytes(source) / 1e6:,.0f} MB of weights, {arguments.threads} threads"
         )

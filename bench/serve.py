@@ -2,8 +2,9 @@
 
     python bench/serve.py --type q8_0 --answers 9
 
-A model with random weights; one greedy answer of the bare engine, one over HTTP, in turns in the same process, so that
-both meet the same machine. Over HTTP the answer is streamed to a plain client that reads every chunk as JSON.
+A model with random weights; one greedy answer of the bare engine, one over HTTP, in the same process and by turns, in
+changing order, so that both meet the same machine. Over HTTP the answer is streamed to a plain client that reads every
+chunk as JSON.
 """
 
 import http.client
@@ -33,7 +34,7 @@ SHAPE = SHAPES["100m"].model_copy(update={"layers": 18})
 
 @dataclass(frozen=True)
 class Timing:
-    """One answer. The first token comes after the prompt; the others follow one by one."""
+    """One answer. The first token comes after the prompt; the speed is that of the others, one by one after it."""
 
     first_seconds: float
     tokens_per_second: float
@@ -56,10 +57,13 @@ def main() -> int:
             asked = Request((Message("user", LINES[0] * 4),), Sampling(max_tokens=arguments.tokens, temperature=0))
             bare, over_http = [], []
             for turn in range(arguments.answers + 1):
-                timings = (bare_answer(engine, asked), http_answer(address, asked))
+                if turn % 2:  # neither side always comes first
+                    here, there = bare_answer(engine, asked), http_answer(address, asked)
+                else:
+                    there, here = http_answer(address, asked), bare_answer(engine, asked)
                 if turn:  # the first one warms up
-                    bare.append(timings[0])
-                    over_http.append(timings[1])
+                    bare.append(here)
+                    over_http.append(there)
             num_parameters = engine.num_parameters
     rows = [
         compared("tokens/s", [t.tokens_per_second for t in bare], [t.tokens_per_second for t in over_http]),
@@ -81,7 +85,7 @@ def main() -> int:
 def compared(what: str, bare: list[float], over_http: list[float]) -> dict[str, object]:
     """Medians, and the median of the ratios turn by turn: neighbours in time meet the same machine."""
     ratios = [there / here for here, there in zip(bare, over_http, strict=True)]
-    return {"what": what, "bare": median(bare), "over http": median(over_http), "ratio": median(ratios)}
+    return {"what": what, "bare": median(bare), "over http": median(over_http), "ratio by turn": median(ratios)}
 
 
 def bare_answer(engine: Provider, asked: Request) -> Timing:
@@ -116,7 +120,7 @@ def read_chunks(response: http.client.HTTPResponse) -> Iterator[dict]:
 
 
 def timing(began: float, texts: list[float], num_tokens: int) -> Timing:
-    return Timing(texts[0] - began, num_tokens / (texts[-1] - began), num_tokens)
+    return Timing(texts[0] - began, (num_tokens - 1) / (texts[-1] - texts[0]), num_tokens)
 
 
 def random_gguf(folder: Path, *, type: str) -> Path:

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 Change = Callable[[str, "NDArray[Any]"], "NDArray[Any]"]
 
 
-def rewritten(file: Path, *, fields: Mapping[str, Any] | None = None, change: Change | None = None) -> Path:
-    """A copy beside `file` with other values of some fields (by the end of their key) and changed tensors."""
+def rewritten(
+    file: Path, *, fields: Mapping[str, Any] | None = None, change: Change | None = None, without: str | None = None
+) -> Path:
+    """A copy beside `file`: other values of some fields (by the end of their key), tensors changed, one left out."""
     out = file.with_name(f"faulty-{file.name}")
     reader = gguf.GGUFReader(file)
     writer = gguf.GGUFWriter(out, reader.fields["general.architecture"].contents())
@@ -25,7 +27,9 @@ def rewritten(file: Path, *, fields: Mapping[str, Any] | None = None, change: Ch
         inner = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
         writer.add_key_value(key, value, field.types[0], sub_type=inner)
     assert not wanted, f"the file has no {sorted(wanted)}"
-    for tensor in reader.tensors:
+    kept = [tensor for tensor in reader.tensors if tensor.name != without]
+    assert without is None or len(kept) < len(reader.tensors), f"the file has no {without}"
+    for tensor in kept:
         data = change(tensor.name, np.array(tensor.data)) if change is not None else tensor.data
         writer.add_tensor(tensor.name, data, raw_dtype=tensor.tensor_type)
     writer.write_header_to_file()

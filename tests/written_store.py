@@ -1,6 +1,7 @@
 """Stores written by hand, as a run would leave them: every kind of step at once, without running any."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,15 +42,22 @@ class WrittenStore:
         config: Mapping[str, Any] | None = None,
         gates: Sequence[Mapping[str, Any]] = (),
         evidence: Mapping[str, str] | None = None,
+        files: Mapping[str, Path] | None = None,
         seconds: float = 2.0,
     ) -> str:
-        """A finished step with its ledger lines; returns its key. `inputs`: field -> (step, part)."""
+        """A finished step with its ledger lines; returns its key.
+
+        `inputs`: field -> (step, part); `files`: part -> a folder that is copied into it.
+        """
         key = digest_of([name, stage, *sorted(metrics or {})])[:16]
         final = self.store.folder(name, key)
         partial = self.store.partial(name, key)
         for part in parts or {}:
             (partial / part).mkdir(parents=True)
-            (partial / part / "data.bin").write_bytes(bytes(1000))
+            if part in (files or {}):
+                shutil.copytree((files or {})[part], partial / part, dirs_exist_ok=True)
+            else:
+                (partial / part / "data.bin").write_bytes(bytes(1000))
         partial.mkdir(parents=True, exist_ok=True)
         for file, text in (evidence or {}).items():
             (partial / file).write_text(text)

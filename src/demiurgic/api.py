@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from demiurgic.core.artifacts import MANIFEST, Artifact, Gguf, Manifest, Model
 from demiurgic.core.errors import UserError, nearest, unknown
 from demiurgic.run.context import Context
+from demiurgic.run.ledger import LEDGER, Ledger
 from demiurgic.run.lineage import refuse_revoked, revoked_keys
 from demiurgic.run.plan import Plan, plan_recipe
 from demiurgic.run.recipe import Recipe, telling
@@ -21,6 +22,7 @@ from demiurgic.run.store import Store
 from demiurgic.stages import STAGES
 
 DEFAULT_STORE = "store"
+MODELS = "A model is a Hugging Face folder, a .gguf file or a step of the store."
 
 
 def find_recipe(name: Path | str) -> Path:
@@ -63,12 +65,15 @@ class FoundModel:
     path: Path
     artifact: Artifact | None
     """What the store knows of it; None for a folder or file from elsewhere, of which nothing is proven."""
+    rejected: str | None = None
+    """The gates that it missed when they were judged last."""
 
 
 def find_model(name: str, *, store: Path | str = DEFAULT_STORE) -> FoundModel:
     """The model of that name: a finished step of the store (`student`, `export.gguf`), a folder, or a GGUF file.
 
-    Raises UserError when there is none, or when a step made several.
+    A file or a model's folder comes before a step of that name. Raises UserError when there is none, when a step made
+    several, and when it was revoked; one that missed its gates is found, and `rejected` says so.
     """
     path = Path(name)
     if path.is_file():
@@ -77,22 +82,47 @@ def find_model(name: str, *, store: Path | str = DEFAULT_STORE) -> FoundModel:
         return FoundModel(path.stem, "gguf", path, None)
     if (path / "config.json").is_file() and not (path.parent / MANIFEST).is_file():
         return FoundModel(path.name, "model", path, None)
-    if path.is_dir():
-        step, part = (path, "") if (path / MANIFEST).is_file() else (path.parent, path.name)
-    else:
-        step_name, dot, part = name.rpartition(".") if "." in name.rpartition("]")[2] else (name, "", "")
-        step = Store(Path(store)).named(step_name if dot else name)
+    step, part = _finished(name, store=Store(Path(store)))
     manifest = Manifest.read(step)
-    refuse_revoked(manifest, revoked_keys(Store(Path(store)).ledger))
+    ledger = Ledger(step.parent / LEDGER)  # the one beside it knows of it, whatever store was named
+    refuse_revoked(manifest, {**revoked_keys(Store(Path(store)).ledger), **revoked_keys(ledger)})
     kinds: Mapping[str, type[Artifact]] = {Model.kind: Model, Gguf.kind: Gguf}
     found = [p for p, made in manifest.parts.items() if made.kind in kinds and part in ("", p)]
     if len(found) != 1:
         made = ", ".join(f"{p} ({about.kind})" for p, about in manifest.parts.items())
         raise UserError(f"{name} makes {made}; wanted one model or gguf. Name the part, such as {manifest.step}.model.")
     artifact = kinds[manifest.parts[found[0]].kind].open(step / found[0])
+    rejected = _rejection(ledger, manifest.key)
     if isinstance(artifact, Gguf):
-        return FoundModel(manifest.step, "gguf", artifact.file, artifact)
-    return FoundModel(manifest.step, "model", artifact.path, artifact)
+        return FoundModel(manifest.step, "gguf", artifact.file, artifact, rejected)
+    return FoundModel(manifest.step, "model", artifact.path, artifact, rejected)
+
+
+def _finished(name: str, *, store: Store) -> tuple[Path, str]:
+    """The folder of a finished step, and the part that was named, or "" where none was."""
+    path = Path(name)
+    if (path / MANIFEST).is_file():
+        return path, ""
+    if path.is_dir() and (path.parent / MANIFEST).is_file():
+        return path.parent, path.name
+    is_path = "/" in name.partition("[")[0] or path.name in ("", "..")
+    if is_path and path.is_dir():
+        raise UserError(f"{path} is no model: it has no config.json, and no {MANIFEST} of a finished step. {MODELS}")
+    if is_path:
+        raise UserError(f"{path} does not exist. Check the path; it starts from {Path.cwd()}. {MODELS}")
+    step, dot, part = name.rpartition(".") if "." in name.rpartition("]")[2] else (name, "", "")
+    try:
+        return store.named(step if dot else name), part
+    except UserError as error:
+        if path.suffix == ".gguf":
+            raise UserError(f"{path} does not exist. It is no step, either: {error}") from None
+        raise
+
+
+def _rejection(ledger: Ledger, key: str) -> str | None:
+    """The gates that a step missed, if the last run that came to it rejected it."""
+    events = [line for line in ledger.lines() if line.get("key") == key and "run" in line]
+    return str(events[-1]["reason"]) if events and events[-1]["event"] == "rejected" else None
 
 
 def run_stage(

@@ -1,11 +1,14 @@
+import typing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from demiurgic.chat.about import facts_of, origin_of, starting_sampling, suggestions_of, warning_of
-from demiurgic.core.artifacts import Model
+from demiurgic.chat.about import LEARNS_FROM, facts_of, origin_of, starting_sampling, suggestions_of, warning_of
+from demiurgic.core.artifacts import Artifact, Model
 from demiurgic.providers.base import Sampling
 from demiurgic.run.store import Store
+from demiurgic.stages import STAGES
 from scripted_models import answering, model_of
 from tiny_models import tiny_model
 from tiny_training import artifact
@@ -38,6 +41,55 @@ def test_what_only_the_teacher_read_is_not_what_the_student_learned_from(student
         **{name: getattr(student.manifest, name) for name in student.manifest.__slots__} | {"lineage": lineage}
     )
     assert set(origin_of(changed).sources) == {"python_stdlib"}
+
+
+def test_only_what_goes_into_a_models_weights_is_where_it_learned(student):
+    """An export learned what its model did: not from the rows it is checked on, nor by a teacher it is timed after."""
+    steps = {
+        **_step("talks", "collect", sources={"talks": 5}),
+        **_step("checks", "collect", sources={"checks": 9}),
+        **_step("words", "tokenize", data="talks"),
+        **_step("probes", "tokenize", data="checks"),
+        **_step("big", "train", model="blank", data="words"),
+        **_step("student", "train", model="blank", data="words", teacher="big"),
+        **_step("blank", "create"),
+        **_step("control", "train", model="blank", data="words", match_seconds="student", held_out="probes"),
+        **_step("merged", "merge", base="control", data="probes"),
+    }
+    inputs = {"model": {"step": "merged", "key": "merged"}, "data": {"step": "probes", "key": "probes"}}
+    origin = origin_of(replace(student.manifest, stage="export", inputs=inputs, lineage=steps))
+    assert origin.sources == {"talks": 5}
+    assert origin.teachers == ()
+    assert origin.from_blank
+
+
+def _step(name: str, stage: str, *, sources: dict[str, int] | None = None, **reads: str) -> dict[str, object]:
+    inputs = {field: {"step": step, "key": step} for field, step in reads.items()}
+    facts = {"sources": sources} if sources else {}
+    return {name: {"step": name, "stage": stage, "inputs": inputs, "summary": {"facts": facts}}}
+
+
+NOT_LEARNED_FROM = {
+    "create": {"tokenizer"},
+    "evaluate": {"data", "models"},
+    "export": {"data"},
+    "merge": {"data"},
+    "tokenize": {"tokenizer"},
+    "tokenizer": {"text"},
+    "train": {"held_out", "match_seconds", "teacher"},
+}
+
+
+def test_of_every_field_of_every_stage_it_is_decided_whether_a_model_learns_from_it():
+    for name, stage in STAGES.items():
+        fields = {field for field, info in stage.config.model_fields.items() if _names_an_artifact(info.annotation)}
+        assert fields == {*LEARNS_FROM.get(name, ()), *NOT_LEARNED_FROM.get(name, ())}, name
+
+
+def _names_an_artifact(annotation: object) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, Artifact):
+        return True
+    return any(_names_an_artifact(inner) for inner in typing.get_args(annotation))
 
 
 def test_the_first_screen_says_size_context_engine_and_origin(student):
@@ -82,6 +134,11 @@ def test_a_large_model_is_warned_of_nothing():
 def test_a_completer_starts_with_short_answers_drawn_at_a_low_temperature(student):
     small = answering(artifact=student, num_parameters=2_163_968)
     assert starting_sampling(small) == Sampling(max_tokens=200, temperature=0.5)
+
+
+def test_a_model_that_missed_its_gates_is_said_to_be_rejected():
+    said = warning_of(replace(answering(), rejected="loss = 2, wanted value <= 1: missed"))
+    assert said == "It was rejected: loss = 2, wanted value <= 1: missed."
 
 
 def test_a_model_that_no_collected_rows_are_known_of_offers_nothing(tmp_path: Path):

@@ -3,6 +3,7 @@
 import io
 import json
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from demiurgic.cli.main import main
+from demiurgic.run.store import Store
 
 PROGRAM = [sys.executable, "-m", "demiurgic", "chat"]
 
@@ -41,6 +43,31 @@ def test_words_and_text_are_one_question_and_the_answer_is_all_of_stdout(run, gg
     assert found["seconds"] > 0
     assert found["model"] == "small"
     assert (code, err) == (0, "")
+
+
+def test_a_model_that_was_rejected_answers_and_stderr_says_so(run, store_folder, tmp_path):
+    store = shutil.copytree(store_folder, tmp_path / "store")
+    ledger = Store(store).ledger
+    made = next(line for line in ledger.lines() if line.get("step") == "student" and line["event"] == "made")
+    line = {name: made[name] for name in ("run", "recipe", "step", "stage", "key")}
+    ledger.append("rejected", {**line, "gates": [], "reason": "loss = 9, wanted value <= 1: missed"})
+    code, out, err = run("student", "hello", "--store", str(store), "--max-tokens", "2")
+    assert (code, bool(out)) == (0, True)
+    assert "It was rejected: loss = 9, wanted value <= 1: missed." in err
+
+
+def test_the_context_can_be_made_smaller(run, gguf):
+    code, _, err = run(str(gguf), "word " * 200, "--context", "64")
+    assert (code, "context is 64 tokens" in err) == (2, True)
+
+
+def test_a_closed_stdin_is_an_empty_one(gguf: Path):
+    for words, code, says in ((["hi"], 0, ""), ([], 2, "stdin is empty")):
+        command = f"{shlex.join([*PROGRAM, str(gguf), *words, '--max-tokens', '2'])} <&-"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
+        assert done.returncode == code, done.stderr
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_the_system_text_is_part_of_what_is_asked(run, gguf):

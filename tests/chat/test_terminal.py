@@ -1,5 +1,6 @@
 """Whole sessions as a person has them: the real program on a pseudo-terminal, answering with a tiny model."""
 
+import io
 import json
 import shutil
 import stat
@@ -7,8 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
 
-from demiurgic.chat.screen import harmless
+from demiurgic.chat.commands import Desk
+from demiurgic.chat.screen import Screen, harmless
+from demiurgic.chat.session import Session
+from demiurgic.chat.terminal import Terminal as Chat
+from scripted_models import answering
 from terminals import Terminal
 
 PROGRAM = [sys.executable, "-m", "demiurgic", "chat"]
@@ -91,6 +99,19 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(start, gguf: Path, tmp_path
     assert not (tmp_path / "state").exists()
 
 
+def test_an_answer_stopped_before_its_first_piece_leaves_the_conversation_and_its_figures_alone():
+    answers = answering("one two three", stopped_at=1)
+    desk = Desk(Session(answers.provider), answers, open=lambda name: answers)
+    out = io.StringIO()
+    with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
+        chat = Chat(desk, Screen(out, colour=False), history=None, names=list)
+        keys.send_text("first\rsecond\r/quit\r")
+        chat.run()
+    assert out.getvalue().count("first after") == 1
+    assert "Stopped; the conversation is unchanged." in out.getvalue()
+    assert [turn.question for turn in desk.session.turns] == ["first"]
+
+
 def test_a_question_that_does_not_fit_is_refused_and_the_chat_goes_on(start, gguf: Path):
     with start(str(gguf)) as terminal:
         terminal.wait_for(PROMPT)
@@ -105,7 +126,7 @@ def test_a_question_that_does_not_fit_is_refused_and_the_chat_goes_on(start, ggu
 
 
 def test_a_narrow_window_without_colour(start, gguf: Path):
-    with start(str(gguf), "--max-tokens", "4", columns=60, NO_COLOR="1") as terminal:
+    with start(str(gguf), "--max-tokens", "4", "--temperature", "0", columns=60, NO_COLOR="1") as terminal:
         terminal.wait_for(PROMPT)
         terminal.send("/help\r")
         terminal.wait_for("prompt leaves.")

@@ -1,5 +1,6 @@
 import json
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -60,6 +61,25 @@ def test_an_interrupted_answer_is_marked_and_has_no_weight(tmp_path):
     row = read_row(json.loads((tmp_path / "talk.jsonl").read_text()), id="unused")
     assert row.messages[1].weight == 0.0
     assert load(tmp_path / "talk.jsonl").turns[0].ending == "interrupted"
+
+
+@pytest.mark.parametrize("ending", ["length", "refused"])
+def test_an_answer_that_the_model_did_not_end_has_no_weight_and_comes_back_as_what_it_is(tmp_path, ending):
+    session = talked("a?")
+    session.turns[0] = replace(session.turns[0], ending=ending)
+    save(session, tmp_path / "talk.jsonl", label="student")
+    row = read_row(json.loads((tmp_path / "talk.jsonl").read_text()), id="unused")
+    assert row.messages[1].weight == 0.0
+    assert load(tmp_path / "talk.jsonl").turns[0].ending == ending
+
+
+def test_an_answer_whose_weight_was_taken_away_does_not_come_back_as_one_to_learn_from(tmp_path):
+    path = tmp_path / "talk.jsonl"
+    save(talked("a?"), path, label="student")
+    saved = json.loads(path.read_text())
+    saved["messages"][1]["weight"] = 0
+    path.write_text(json.dumps(saved))
+    assert load(path).turns[0].ending == "interrupted"
 
 
 def test_a_file_that_is_there_is_replaced_only_when_told(tmp_path):

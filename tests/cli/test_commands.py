@@ -93,6 +93,25 @@ def test_json_is_one_object_and_nothing_else(run, place):
         assert isinstance(json.loads(run(*command, "--json")[1]), dict | list)
 
 
+def test_the_answers_of_a_provider_are_kept_in_the_file_that_is_named(run, place):
+    teacher = "{use: scripted, answers: [one, two, three]}"
+    (place / "asked.yaml").write_text(RECIPE + f"  asked: {{use: generate, prompts: raw, teacher: {teacher}}}\n")
+    code, _, err = run("run", "asked.yaml", "--journal", "kept.sqlite", "--in-flight", "2")
+    assert (code, (place / "kept.sqlite").is_file()) == (0, True), err
+    assert not (place / "store-journal.sqlite").exists()
+    raw = next(str(path) for path in place.glob("store/raw-*"))
+    options = ("--seed", "1", "--out", "again", "--journal", "kept.sqlite", "--in-flight", "2", "--json")
+    _, out, _ = run("do", "generate", f"prompts={raw}", f"teacher={teacher}", *options)
+    assert json.loads(out)["summary"]["metrics"]["from_journal"]["value"] == 60
+    assert [path.name for path in place.glob("*.sqlite")] == ["kept.sqlite"]
+
+
+@pytest.mark.parametrize("command", [["run"], ["do", "generate", "--out", "x"]])
+def test_at_least_one_question_is_in_flight(run, command):
+    code, _, err = run(*command, "--in-flight", "0")
+    assert (code, "0 is not in the range" in err) == (2, True)
+
+
 def test_plan_says_what_would_run_and_why(run, place):
     run("run", "sums.yaml", "-q")
     _, out, _ = run("plan", "sums.yaml", "--set", "clean.split.held_out=0.4")

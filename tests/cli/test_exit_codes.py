@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from demiurgic.cli.main import cli, main
+
 RECIPE = """\
 name: library
 seed: 1
@@ -44,6 +46,19 @@ def test_ctrl_c_is_130_and_the_next_run_goes_on(place):
     assert code == 130
     assert "the same command goes on from there" in error
     assert end(start(place, "run", "library.yaml"))[0] == 0
+
+
+def test_ctrl_c_promises_a_checkpoint_only_where_something_is_made(place, monkeypatch, capsys):
+    def interrupted(context):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "invoke", interrupted)
+    for command, promised in (("run", True), ("do", True), ("report", False), ("serve", False), ("chat", False)):
+        monkeypatch.setattr(sys, "argv", ["demiurgic", command])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        assert caught.value.code == 130
+        assert ("left a checkpoint" in capsys.readouterr().err) == promised, command
 
 
 def test_two_runs_on_one_store(place):

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from demiurgic.cli.serve import command
 from demiurgic.core.errors import UserError
 from local_models import Pair, tiny_pair
+from written_store import WrittenStore
 
 PROGRAM = "import sys; from demiurgic.cli.serve import command; sys.exit(command.main(standalone_mode=False))"
 
@@ -73,6 +74,17 @@ def test_ctrl_c_lets_a_running_answer_end(pair: Pair):
         assert process.wait(20) == 130
 
 
+def test_ctrl_c_while_a_model_loads_says_what_there_is_to_say(pair: Pair):
+    program = (
+        "import os, signal, threading, time; import demiurgic.providers.local as local; "
+        "local.open_local = lambda *_, **__: time.sleep(60); "  # as long as a model of many gigabytes takes
+        f"threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT)).start(); {PROGRAM}"
+    )
+    words = [sys.executable, "-c", program, str(pair.gguf), "--port", "0"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (130, "Stopped before anything was served.\n")
+
+
 def test_a_model_that_is_not_there_is_a_persons_mistake(tmp_path: Path):
     with pytest.raises(UserError, match="nowhere"):
         CliRunner().invoke(command, ["nowhere", "--store", str(tmp_path)], catch_exceptions=False)
@@ -81,6 +93,19 @@ def test_a_model_that_is_not_there_is_a_persons_mistake(tmp_path: Path):
 def test_two_models_of_one_name_are_refused(pair: Pair):
     with pytest.raises(UserError, match="Two of the models are called model"):
         CliRunner().invoke(command, [str(pair.gguf), str(pair.folder)], catch_exceptions=False)
+
+
+def test_a_model_that_missed_its_gates_is_served_only_when_told(pair: Pair, tmp_path: Path):
+    store = tmp_path / "store"
+    written = WrittenStore(store)
+    written.start("poor")
+    parts = {"model": "model"}
+    gates = [{"metric": "loss", "max": 1}]
+    written.made("poor", "train", metrics={"loss": 2}, parts=parts, gates=gates, files={"model": pair.folder})
+    with pytest.raises(UserError, match=r"poor was rejected: loss = 2.*--even-rejected"):
+        CliRunner().invoke(command, ["poor", "--store", str(store)], catch_exceptions=False)
+    with started("poor", "--store", store, "--even-rejected") as (_, lines):
+        assert "which was rejected: loss = 2" in " ".join(lines)
 
 
 def test_an_empty_key_is_refused(pair: Pair, monkeypatch: pytest.MonkeyPatch):

@@ -14,6 +14,7 @@ from demiurgic.core.errors import UserError
 from demiurgic.models.architectures import SUPPORTED
 from demiurgic.models.lora import BaseFacts, read_base, write_base
 from demiurgic.models.tokenizer import tokenizer_digest
+from demiurgic.run.context import Context
 from demiurgic.run.step import run_stage, step_key
 from demiurgic.train.tokenize import STAGE as TOKENIZE
 from demiurgic.train.train import STAGE as TRAIN
@@ -121,6 +122,79 @@ def test_a_model_that_is_not_supported_is_refused_before_its_weights_come(tmp_pa
         assert not hub.asked_for("model.safetensors")
 
 
+def change(folder: Path, name: str, **changes: Any) -> None:
+    path = folder / name
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def with_other_roles(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}")
+
+
+def with_two_words_in_one_place(folder: Path) -> None:
+    change(folder, "tokenizer.json", pre_tokenizer={"type": "Metaspace", "replacement": "_", "prepend_scheme": "first"})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (with_other_roles, "ends in no special token"),
+        (with_two_words_in_one_place, "not a byte-level BPE"),
+        (lambda f: change(f, "config.json", vocab_size=300), "has 320 ids and the model embeddings for 300"),
+        (lambda f: (f / "tokenizer.json").unlink(), " holds no tokenizer.json.*fetch that folder"),
+        (lambda f: change(f, "generation_config.json", eos_token_id=[999_999]), "999999 as eos_token_id"),
+    ],
+)
+def test_a_description_that_cannot_be_used_is_refused_before_the_weights_come(
+    tmp_path: Path, monkeypatch, spoil, reason
+):
+    folder = pretrained(tmp_path / "hub", "llama3")
+    spoil(folder)
+    with loopback_hub(folder) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        with pytest.raises(UserError, match=rf"tiny/model.*{reason}"):
+            fetched(tmp_path / "step", hub="tiny/model", revision=COMMIT)
+    assert not [path for _, path, _, _ in hub.asked if ".safetensors" in path]
+    with pytest.raises(UserError):
+        fetched(tmp_path / "copy", folder=folder)
+    assert not list(tmp_path.glob("copy-*/model/*.safetensors"))
+
+
+def test_what_somebody_put_beside_a_download_is_not_published(source: Path, hub: Hub, tmp_path: Path):
+    hub.replaced["model.safetensors"] = b"cut"
+    with pytest.raises(UserError):
+        fetched(tmp_path / "model", hub="tiny/model", revision=COMMIT)
+    (partial,) = tmp_path.glob("model-*.partial")
+    (partial / "model" / "special_tokens_map.json").write_text('{"eos_token": "</s>"}')
+    hub.replaced.clear()
+    model = Model.open(fetched(tmp_path / "model", hub="tiny/model", revision=COMMIT))
+    assert not (model.path / "special_tokens_map.json").exists()
+    assert not (model.path / ".cache").exists()
+
+
+def test_another_hub_is_another_origin(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    config = FetchConfig(hub="tiny/model", revision=COMMIT)
+    keys = []
+    for endpoint in (None, "https://huggingface.co/", "https://mirror.example", "https://ada:secret@mirror.example"):
+        monkeypatch.delenv("HF_ENDPOINT", raising=False)
+        if endpoint:
+            monkeypatch.setenv("HF_ENDPOINT", endpoint)
+        keys.append(step_key(STAGE, config, seed=None, base=tmp_path))
+    assert keys[0] == keys[1] != keys[2] == keys[3]
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    step = fetched(tmp_path / "model", hub="tiny/model", revision=COMMIT)
+    assert Manifest.read(step).summary.facts["hub"] == hub.url
+
+
+def test_a_folder_that_changes_between_key_and_copy_is_refused(tmp_path: Path):
+    folder = pretrained(tmp_path / "source", "llama3")
+    config = FetchConfig(folder=folder)
+    step_key(STAGE, config, seed=None, base=tmp_path)
+    change(folder, "generation_config.json", max_length=7)
+    with pytest.raises(UserError, match=r"source was changed while it was brought in \(generation_config.json\)"):
+        STAGE.run(config, tmp_path / "out", Context(base=tmp_path, console=QUIET.console))
+
+
 def test_a_branch_is_refused_with_the_commit_to_write(hub: Hub, tmp_path: Path):
     with pytest.raises(UserError, match=f"'main' can move.*It is now: revision: {COMMIT}"):
         fetched(tmp_path / "model", hub="tiny/model", revision="main")
@@ -134,6 +208,7 @@ def test_a_branch_is_refused_with_the_commit_to_write(hub: Hub, tmp_path: Path):
         ({}, "wants one of hub and folder"),
         ({"hub": "a/b", "folder": "c"}, "not both"),
         ({"folder": "c", "revision": COMMIT}, "revision goes with hub"),
+        ({"folder": "c", "kind": "adapter", "precision": "nf4"}, "precision goes with kind: adapter and a base"),
         ({"folder": "c", "kind": "gguf"}, "Input should be 'model' or 'adapter'"),
     ],
 )
@@ -154,6 +229,9 @@ def test_a_base_is_for_adapters(base: Path):
         ("---\nlicense: other\nlicense_name: llama3\n---\n", None, "llama3"),
         ("# No front matter", MIT, "MIT"),
         ("---\nlicense: [broken\n---\n", None, None),
+        ("---\nlicense: mit\nrelease_date: 2024-02-30\n---\n", MIT, "MIT"),
+        ("---\nlicense: mit\ngated: !!bool maybe\n---\n", None, None),
+        ("---\nlicense: [mit, apache-2.0]\n---\n", None, "mit, apache-2.0"),
         (None, None, None),
     ],
 )  # fmt: skip
@@ -165,14 +243,48 @@ def test_the_licence_is_that_of_the_card_or_the_text(tmp_path: Path, card, licen
     assert Manifest.read(fetched(tmp_path / "step", folder=folder)).summary.facts["license"] == named
 
 
+def test_the_hubs_name_of_a_base_is_kept_with_its_adapter_and_enters_the_key(base: Path, hub: Hub, tmp_path: Path):
+    named = fetched(tmp_path / "named", hub="tiny/model", revision=COMMIT)
+    adapter = foreign_adapter(tmp_path / "made", base / "model")
+    assert Model.open(named).digest == Model.open(base).digest
+    steps = [fetched(tmp_path / f"of-{b.name}", folder=adapter, kind="adapter", base=b) for b in (named, base)]
+    assert [read_base(step / "adapter").source for step in steps] == ["tiny/model", None]
+    assert len({Manifest.read(step).key for step in steps}) == 2
+
+
 def test_a_foreign_adapter_that_fits_is_brought_in_as_not_proven(base: Path, tmp_path: Path):
     adapter = foreign_adapter(tmp_path / "made", base / "model")
     step = fetched(tmp_path / "step", folder=adapter, kind="adapter", base=base)
     part = Adapter.open(step)
-    assert read_base(part.path) == BaseFacts(Model.open(base).digest, "fp32", source="base", proven=False)
+    assert read_base(part.path) == BaseFacts(Model.open(base).digest, "fp32", proven=False)
     facts = part.manifest.summary.facts
     assert (facts["rank"], facts["modules"], facts["trained_on"], facts["base_source"]) == (4, 14, "tiny/model", "base")
     assert facts["base_proven"] is False
+
+
+def test_what_comes_in_is_counted_whole(base: Path, tmp_path: Path):
+    adapter = foreign_adapter(tmp_path / "made", base / "model")
+    step = fetched(tmp_path / "step", folder=adapter, kind="adapter", base=base)
+    stored = sum(path.stat().st_size for path in (step / "adapter").iterdir())
+    assert Manifest.read(step).summary.metrics["file_bytes"].value == stored
+
+
+@pytest.mark.parametrize("named", ["tiny/model-bnb-4bit", "tiny/model-4bit", "tiny/Model-NF4"])
+def test_an_adapter_for_a_base_in_four_bits_must_say_so(base: Path, tmp_path: Path, named: str):
+    adapter = change_config(foreign_adapter(tmp_path / "made", base / "model"), base_model_name_or_path=named)
+    values = {"folder": adapter, "kind": "adapter", "base": base}
+    with pytest.raises(UserError, match=rf"{named} as its base, one in 4 bits.*precision: nf4"):
+        fetched(tmp_path / "step", **values)
+    step = fetched(tmp_path / "step", **values, precision="nf4")
+    assert read_base(step / "adapter").precision == "nf4"
+    assert Manifest.read(step).summary.facts["base_precision"] == "nf4"
+
+
+def test_a_precision_that_an_adapter_of_ours_contradicts_is_refused(base: Path, tmp_path: Path):
+    adapter = foreign_adapter(tmp_path / "made", base / "model")
+    write_base(adapter, BaseFacts(Model.open(base).digest, "fp32"))
+    with pytest.raises(UserError, match="on a base in fp32, as its base.json says; precision is nf4"):
+        fetched(tmp_path / "step", folder=adapter, kind="adapter", base=base, precision="nf4")
 
 
 def test_an_adapter_may_come_without_a_base(base: Path, tmp_path: Path):
@@ -204,7 +316,7 @@ def test_our_own_adapter_is_known_by_the_digest_of_its_base(base: Path, tmp_path
     write_base(adapter, BaseFacts(digest, "fp32", source="start"))
     assert read_base(fetched(tmp_path / "step", folder=adapter, kind="adapter", base=base) / "adapter").proven
     write_base(adapter, BaseFacts("0" * 64, "fp32", source="start"))
-    with pytest.raises(UserError, match=f"trained on start with the digest {'0' * 64}; base is base, .* {digest}"):
+    with pytest.raises(UserError, match=f"trained on the model {'0' * 16}.* base is base, {digest[:16]}"):
         fetched(tmp_path / "again", folder=adapter, kind="adapter", base=base)
 
 

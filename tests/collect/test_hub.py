@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from demiurgic.collect.hub import Repository, download, forget_progress, require_commit
+from demiurgic.collect.hub import Repository, download, keep_only, list_files, require_commit
 from demiurgic.core.console import Console
 from demiurgic.core.errors import UserError
 from loopback_hub import COMMIT, Hub, loopback_hub
@@ -28,15 +28,15 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 def bring(folder: Path, *, name: str = "tiny/model", revision: str = COMMIT) -> None:
-    def select(names):
-        return [file for file in names if not file.endswith(".py")]
-
-    download(Repository.named(name), revision=revision, select=select, folder=folder, console=Console(quiet=True))
+    repository = Repository.named(name)
+    files = list_files(repository, revision=revision)
+    wanted = [file for name, file in files.items() if not name.endswith(".py")]
+    download(repository, wanted, revision=revision, folder=folder, console=Console(quiet=True))
 
 
 def test_the_selected_files_of_a_commit_come_in_whole(hub: Hub, tmp_path: Path):
     bring(tmp_path / "got")
-    forget_progress(tmp_path / "got")
+    keep_only(tmp_path / "got", ["config.json", "model.safetensors"])
     assert sorted(path.name for path in (tmp_path / "got").iterdir()) == ["config.json", "model.safetensors"]
     assert (tmp_path / "got" / "model.safetensors").read_bytes() == WEIGHTS
 
@@ -125,7 +125,28 @@ def test_the_token_goes_to_the_hub_alone(hub: Hub, tmp_path: Path, monkeypatch: 
     assert {token for _, _, _, token in files.asked} == {None}
 
 
-@pytest.mark.parametrize("name", ["model", "a/b/c", "https://huggingface.co/a/b", "a/../b"])
+def test_a_password_in_the_address_of_the_hub_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://ada:sec@secret@127.0.0.1:9/mirror/")
+    repository = Repository.named("tiny/model")
+    assert repository.page == "http://127.0.0.1:9/mirror/tiny/model"
+    with pytest.raises(UserError, match=r"The hub at http://127.0.0.1:9/mirror does not answer") as refused:
+        bring(tmp_path / "got")
+    assert "secret" not in str(refused.value)
+
+
+def test_only_what_is_named_is_kept_in_a_folder(tmp_path: Path):
+    (tmp_path / "kept.json").write_text("{}")
+    (tmp_path / "stray.json").write_text("{}")
+    (tmp_path / ".cache" / "huggingface").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path.parent)
+    keep_only(tmp_path, ["kept.json"])
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.json"]
+    assert tmp_path.parent.is_dir()
+
+
+@pytest.mark.parametrize(
+    "name", ["model", "a/b/c", "https://huggingface.co/a/b", "a/../b", "a/model.git", "a/b--c", "a/-x", "a/modèle"]
+)
 def test_what_is_no_name_of_a_repository_is_refused(name: str):
     with pytest.raises(UserError, match="wanted owner/name"):
         Repository.named(name)

@@ -2,8 +2,9 @@ import os
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
-from demiurgic.core.artifacts import Dataset, Manifest, Scores, damage
+from demiurgic.core.artifacts import Adapter, Dataset, Either, Manifest, Model, Scores, damage
 from demiurgic.core.errors import UserError
 from demiurgic.run.step import run_stage
 from toys import STAGES
@@ -24,6 +25,20 @@ def test_a_dataset_gives_its_rows_back(step: Path):
 def test_a_wrong_kind_is_refused(step: Path):
     with pytest.raises(UserError, match=r"holds rows \(dataset\); wanted one scores"):
         Scores.open(step)
+
+
+class Reading(BaseModel):
+    data: Either[Dataset | Scores]
+    model: Either[Model | Adapter] | None = None
+
+
+def test_a_folder_is_read_as_either_of_two_kinds(step: Path):
+    assert Reading(data=step).data == Dataset.open(step)
+    assert Reading(data=step / "rows").data == Dataset.open(step)
+    with pytest.raises(ValidationError, match=r"holds rows \(dataset\); wanted one model or adapter"):
+        Reading(data=step, model=step)
+    with pytest.raises(ValidationError, match=r"rows is a dataset; wanted a model or adapter"):
+        Reading(data=step, model=step / "rows")
 
 
 def test_a_folder_without_manifest_is_not_an_artifact(tmp_path: Path):

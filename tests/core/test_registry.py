@@ -4,7 +4,9 @@ from typing import Annotated
 
 import pytest
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
 
+from demiurgic.core.artifacts import Adapter, Dataset, Either, Model, Scores
 from demiurgic.core.errors import UserError
 from demiurgic.core.registry import Choice, Registry
 from toys import WORDS
@@ -21,6 +23,19 @@ def test_things_are_found_in_their_folder():
 
 def test_a_name_alone_takes_the_defaults():
     assert Wanting.model_validate({"word": "hello"}).word() == "hello "
+
+
+def test_the_place_of_a_mistake_is_the_options_own_name():
+    words = Registry("words", package="json")
+
+    @words.register("reads")
+    def reads(*, data: Dataset | Scores | None = None, model: Either[Model | Adapter] | None = None) -> None:
+        """Read something."""
+
+    with pytest.raises(PydanticCustomError, match="^reads.data: wants a dataset, found 7$"):
+        words.choose({"use": "reads", "data": 7})
+    with pytest.raises(PydanticCustomError, match="^reads.model: wants a model or adapter, found 7$"):
+        words.choose({"use": "reads", "model": 7})
 
 
 def test_options_are_typed_and_bound():

@@ -162,3 +162,26 @@ def test_what_the_chat_format_cannot_write_is_dropped_without_being_asked(tmp_pa
 def test_a_row_without_a_module_is_in_no_group(tmp_path):
     with pytest.raises(UserError, match='split.by: row lost cannot be told its group, its "module" is null'):
         curate(tmp_path, [*modules(5), with_meta("lost", module=None)], split={"by": "module"})
+
+
+@pytest.mark.parametrize("use", ["keep_where", "drop_where"])
+@pytest.mark.parametrize("field", ["licence", "modul"])
+def test_a_field_that_no_row_has_stops_the_stage(tmp_path, use, field):
+    filters = [{"use": use, "field": field, "pattern": "GPL.*"}]
+    nearest = {"licence": "license", "modul": "module"}[field]
+    with pytest.raises(
+        UserError, match=f'no field of rows "{field}". Did you mean "{nearest}".* module, source, teacher'
+    ):
+        curate(tmp_path, modules(9), filters=filters)
+
+
+def test_a_field_that_some_rows_have_is_enough(tmp_path):
+    rows = [*modules(4), with_meta("odd", kind="test")]
+    filters = [{"use": "drop_where", "field": "kind", "pattern": "test"}]
+    assert ids(curate(tmp_path, rows, filters=filters, split={"held_out": 0}), "dropped") == ["odd"]
+
+
+def test_a_field_of_every_row_may_be_empty(tmp_path):
+    filters = [{"use": "drop_where", "field": "teacher", "pattern": "gpt.*"}]
+    out = curate(tmp_path, modules(4), filters=filters, split={"held_out": 0})
+    assert Manifest.read(out).summary.metrics["dropped"].value == 0

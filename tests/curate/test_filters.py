@@ -183,6 +183,7 @@ def test_a_row_that_says_nothing_is_neither_kept_nor_dropped_by_name(field):
 
 
 @pytest.mark.parametrize("name", ["keep_where", "drop_where"])
-def test_a_pattern_that_is_none_is_refused_when_the_recipe_is_read(name):
+@pytest.mark.parametrize("pattern", ["(mine", "a{99999999999999999999}", "(" * 5000])
+def test_a_pattern_that_is_none_is_refused_when_the_recipe_is_read(name, pattern):
     with pytest.raises(PydanticCustomError, match="no regular expression"):
-        FILTERS.choose({"use": name, "field": "source", "pattern": "(mine"})
+        FILTERS.choose({"use": name, "field": "source", "pattern": pattern})

@@ -256,9 +256,45 @@ def test_an_answer_that_ends_in_no_special_token_is_refused(tmp_path: Path):
         dialect_of(with_template(tmp_path, template))
 
 
-def test_a_template_that_writes_the_date_of_today_is_refused(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("dated", "written"),
+    [
+        ("{{ strftime_now('%d %b %Y') }}", "26 Jul 2024"),
+        ('{% set date_string = strftime_now("%Y-%m-%d") %}{{ date_string }}', "2024-07-26"),
+        ("{% if strftime_now is defined %}{{ strftime_now('%B %d, %Y') }}{% else %}?{% endif %}", "July 26, 2024"),
+    ],
+)
+def test_a_template_that_asks_for_today_is_told_always_the_same_day(tmp_path: Path, dated: str, written: str):
+    rendered = dialect_of(with_template(tmp_path, dated + TEMPLATES["qwen2"])).render([ASK])
+    assert "".join(span.text for span in rendered).startswith(f"{written}<|im_start|>")
+
+
+def test_a_template_that_computes_how_it_asks_for_today_is_refused(tmp_path: Path):
     with pytest.raises(UserError, match="fixed date"):
-        dialect_of(with_template(tmp_path, "{{ strftime_now('%d %b %Y') }}" + TEMPLATES["qwen2"]))
+        dialect_of(with_template(tmp_path, "{% set f = '%d' %}{{ strftime_now(f) }}" + TEMPLATES["qwen2"]))
+
+
+@pytest.mark.parametrize(
+    ("mistake", "reason"),
+    [
+        ("message.content + 1", "TypeError"),
+        ("message.content | int / 0", "ZeroDivisionError"),
+        ("'%d' | format(message.content)", "TypeError"),
+        ("strftime_now.what(1)", "fixed date"),
+    ],
+)
+def test_a_mistake_in_a_template_is_the_templates(tmp_path: Path, mistake: str, reason: str):
+    template = "{% for message in messages %}{{ " + mistake + " }}<|im_end|>{% endfor %}"
+    with pytest.raises(UserError, match=reason):
+        dialect_of(with_template(tmp_path, template))
+
+
+def test_a_mistake_that_one_message_brings_out_drops_that_row(tmp_path: Path):
+    fails_on_odd = "{% for m in messages if m.content == 'odd' %}{{ m.content + 1 }}{% endfor %}"
+    dialect = dialect_of(with_template(tmp_path, fails_on_odd + TEMPLATES["qwen2"]))
+    assert dialect.cannot_write(Row("row", (Message("user", "hi"), Message("assistant", "hello")))) is None
+    why = dialect.cannot_write(Row("row", (Message("user", "odd"), Message("assistant", "hello"))))
+    assert why == 'what the template fails on (TypeError: can only concatenate str (not "int") to str)'
 
 
 def test_a_template_that_takes_a_date_is_given_always_the_same(tmp_path: Path):

@@ -50,6 +50,8 @@ def test_a_model_is_exported_alone_and_an_adapter_with_its_base(tmp_path: Path):
         ("model: student, type: q4km", 'There is no GGUF type "q4km".*Did you mean "q4_k_m"'),
         ("model: student", "file.type: is missing"),
         ("model: student, type: f16, format: onnx", "file.format: .*gguf"),
+        ("model: student, type: f16, name: a/b", 'file.name: .*"a/b" is no plain name'),
+        ("model: student, type: f16, name: my-phi-3", "file.name: .*contains phi-3"),
         ("model: student, type: f16, max_kl: 0", "file.max_kl: .*greater than 0"),
         ("model: student, type: f16, data: student", "file.data: wants a tokens"),
     ],

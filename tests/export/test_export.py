@@ -1,17 +1,25 @@
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gguf
 import pytest
 
-from demiurgic.core.artifacts import Gguf, Manifest
+from demiurgic.core.artifacts import Adapter, Gguf, Manifest, Model
 from demiurgic.core.errors import UserError
-from demiurgic.export.export import STAGE, TENSORS, VERIFICATION
+from demiurgic.export.export import STAGE, TENSORS, VERIFICATION, ExportConfig, advice
+from demiurgic.models.gguf.limits import limit_of
 from demiurgic.models.gguf.llama import Llama
+from demiurgic.models.gguf.tokenization import TokenCheck
+from demiurgic.models.gguf.verify import verify
+from demiurgic.models.gguf.write import write_gguf
 from demiurgic.run.engine import Engine
 from demiurgic.run.gates import Gate, judge
 from demiurgic.run.step import run_stage
+from gguf_faults import rewritten
+from gguf_files import fields_of
 from tiny_adapters import peft_adapter, pretrained_base
 from tiny_training import quiet, tiny_start, tiny_tokens
 
@@ -30,7 +38,9 @@ def export(model: Path, out: Path, **values: Any) -> Manifest:
 def test_a_model_becomes_one_file_that_is_its_source(base: Path, tmp_path: Path):
     manifest = export(base, tmp_path / "file", type="f16")
     found = Gguf.open(tmp_path / "file")
-    assert found.file.name == "helper-f16.gguf"
+    digest = Model.open(base).digest
+    assert found.file.name == f"{digest[:12]}-f16.gguf"
+    assert fields_of(found.file)["general.name"] == digest[:12]
     metrics = manifest.summary.metrics
     assert metrics["kl_to_source"].high < 1e-5 and metrics["kl_to_source"].n == 12
     assert metrics["token_mismatches"].value == 0
@@ -68,9 +78,47 @@ def test_a_file_beyond_its_limit_is_not_published_and_kept_to_be_looked_at(base:
         export(base, tmp_path / "file", type="q4_k_m", max_kl=1e-4)
     assert not (tmp_path / "file").exists()
     (partial,) = tmp_path.glob("file-*.partial")
-    assert (partial / "gguf" / "helper-q4_k_m.gguf").is_file()
+    assert next((partial / "gguf").iterdir()).name.endswith("-q4_k_m.gguf")
     assert "mean KL" in json.loads((partial / VERIFICATION).read_text())["misses"][0]
     assert not (partial / "manifest.json").exists()
+
+
+def test_a_miss_of_the_kl_alone_is_told_what_real_models_lose(base: Path, tmp_path: Path):
+    with pytest.raises(UserError, match=r"state it as max_kl.*billions.*Llama-3-8B in q4_k_m is 3.1e-02"):
+        export(base, tmp_path / "file", type="q4_k_m", max_kl=1e-4)
+
+
+@pytest.mark.parametrize("max_kl", [None, 0.15])
+def test_a_fault_is_to_be_reported_and_not_to_be_allowed(max_kl: float | None, base: Path, tmp_path: Path):
+    right = write_gguf(base, tmp_path / "right.gguf", type="q4_k_m", name="helper").file
+    found = verify(rewritten(right, fields={"layer_norm_rms_epsilon": 1e-3}), base)
+    config = ExportConfig(model=base, type="q4_k_m", max_kl=max_kl)
+    says = advice(config, found, limit_of("q4_k_m", max_kl=max_kl))
+    assert "report it" in says and "max_kl" not in says
+
+
+def test_other_token_ids_are_told_where_they_are_known_to_differ(tmp_path: Path):
+    mistral = pretrained_base(tmp_path / "mistral", "mistral", std=STD)
+    right = verify(write_gguf(mistral, tmp_path / "file.gguf", type="q8_0", name="mistral").file, mistral)
+    found = replace(right, tokens=TokenCheck(253, 2, "'नमस्ते' is [1] in the source and [2] in the file"))
+    says = advice(ExportConfig(model=mistral, type="q8_0"), found, limit_of("q8_0"))
+    assert "known to differ on combining marks" in says and "max_token_mismatches" in says
+
+
+def test_equal_models_make_equal_files_whatever_their_steps_are_called(base: Path, tmp_path: Path):
+    other = Path(shutil.copytree(base.parent, tmp_path / "other")) / "model"
+    data = json.loads((other.parent / "manifest.json").read_text())
+    (other.parent / "manifest.json").write_text(json.dumps({**data, "step": "another name"}))
+    for model, out in ((base, "first"), (other, "second")):
+        export(model, tmp_path / out, type="q8_0")
+    first, second = (Gguf.open(tmp_path / out) for out in ("first", "second"))
+    assert first.digest == second.digest
+
+
+def test_a_file_has_the_name_that_is_asked_for(base: Path, tmp_path: Path):
+    export(base, tmp_path / "file", type="q8_0", name="helper-0.1")
+    file = Gguf.open(tmp_path / "file").file
+    assert (file.name, fields_of(file)["general.name"]) == ("helper-0.1-q8_0.gguf", "helper-0.1")
 
 
 def test_a_limit_of_ones_own_is_recorded(base: Path, tmp_path: Path):
@@ -100,7 +148,7 @@ def test_rows_of_ones_own_are_compared_on(tmp_path: Path):
 
 def test_tokens_of_another_tokenizer_are_refused(base: Path, tmp_path: Path):
     tokens = tiny_tokens(tmp_path / "rows", tiny_start(tmp_path / "start"), length=64)
-    with pytest.raises(UserError, match="made with another tokenizer than that of the model helper"):
+    with pytest.raises(UserError, match="made with another tokenizer than that of the model"):
         export(base, tmp_path / "file", type="f16", data=tokens)
 
 
@@ -127,7 +175,7 @@ def test_an_adapter_becomes_a_file_that_does_to_its_base_what_it_did(
     type: str, base: Path, adapter: Path, tmp_path: Path
 ):
     metrics = export(adapter, tmp_path / "file", base=base, type=type).summary.metrics
-    assert Gguf.open(tmp_path / "file").file.name == f"{adapter.parent.name}-{type}.gguf"
+    assert Gguf.open(tmp_path / "file").file.name == f"{Adapter.open(adapter).digest[:12]}-{type}.gguf"
     assert metrics["effect_kl"].value > 1e-4
     assert metrics["kl_to_source"].value < 1e-5
     assert metrics["kl_share_of_effect"].value < 0.01

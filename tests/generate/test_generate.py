@@ -7,7 +7,7 @@ import pytest
 from demiurgic.core.artifacts import Dataset
 from demiurgic.core.errors import RecipeError, UserError
 from demiurgic.core.records import Message
-from demiurgic.generate.generate import _Account, _Outcome
+from demiurgic.generate.account import Account, Outcome
 from demiurgic.providers import PROVIDERS
 from demiurgic.providers.base import Provider, Reply
 from demiurgic.providers.journal import Tally
@@ -73,10 +73,90 @@ def test_every_row_is_kept_or_dropped_for_a_reason(tmp_path):
         "more:0": "a plain text asks nothing",
         "more:1": "tools cannot be offered to a teacher yet",
         "more:2": "no question of the user before the answer",
-        "more:3#0": "the question does not fit the teacher's context",
+        "more:3#0": "the question and max_tokens (3) do not fit the teacher's context",
         "more:4#0": "the answer is empty",
     }
-    assert (numbers(made)["rows"], numbers(made)["dropped"], numbers(made)["asked"]) == (1, 5, 2)
+    assert [numbers(made)[name] for name in ("rows_in", "rows", "dropped", "asked")] == [6, 1, 5, 2]
+
+
+def test_an_answer_limit_that_leaves_no_room_for_a_question_is_refused_before_the_first(tmp_path):
+    teacher = "  made: {use: generate, prompts: talks, teacher: {use: scripted, context_length: 1024}}\n"
+    with pytest.raises(UserError, match="max_tokens is 1024, and the teacher's context holds 1024 tokens"):
+        walk(tmp_path, MIXED + teacher)
+
+
+def test_a_count_is_of_questions_and_says_what_it_was_not_chosen_from(tmp_path, capsys):
+    made_of = "  made: {use: generate, prompts: talks, teacher: scripted, count: 2, samples: 2}\n"
+    *_, made = walk(tmp_path, MIXED + made_of, quiet=False)
+    assert numbers(made)["rows_in"] == 4
+    assert {row.facts["generated"]["prompt"] for part in ("rows", "dropped") for row in rows(made, part)} < {
+        "talk:0",
+        "more:3",
+        "more:4",
+    }
+    assert made.manifest.summary.facts["skipped"] == {
+        "a plain text asks nothing": 1,
+        "no question of the user before the answer": 1,
+        "tools cannot be offered to a teacher yet": 1,
+    }
+    assert "1 × a plain text asks nothing" in capsys.readouterr().err
+
+
+def test_what_the_row_said_before_is_not_learned_as_the_teachers_words(tmp_path):
+    asked = "{role: user, content: %s}"
+    talk = f"[{asked % 'Hi'}, {{role: assistant, content: Hello.}}, {asked % 'And?'}]"
+    steps = f"  talks: {{use: talks, more: [{{messages: {talk}}}]}}\n"
+    *_, made = walk(tmp_path, steps + "  made: {use: generate, prompts: talks, teacher: scripted}\n")
+    (row,) = rows(made)
+    assert [(m.role, m.content, m.weight) for m in row.messages] == [
+        ("user", "Hi", None),
+        ("assistant", "Hello.", 0.0),
+        ("user", "And?", None),
+        ("assistant", "And?", None),
+    ]
+
+
+def test_an_end_of_the_services_own_is_a_counted_reason(tmp_path):
+    def said(body):
+        return Says(finish="tool_calls") if question(body) == "Question 0?" else Says()
+
+    with MockOpenAI(said) as mock:
+        teacher = f"{{use: openai, model: small, base_url: '{mock.url}'}}"
+        _, made = walk(tmp_path, (ECHO % "").replace("scripted", teacher))
+    assert made.manifest.summary.facts["dropped"] == {'the teacher ended its answer with "tool_calls"': 1}
+
+
+def test_the_speed_is_that_of_asking_alone(tmp_path):
+    def said(body):
+        return Says(seconds=0.1)
+
+    with MockOpenAI(said) as mock:
+        steps = (ECHO % "").replace("scripted", f"{{use: openai, model: small, base_url: '{mock.url}'}}")
+        walk(tmp_path, steps)
+        _, made = walk(tmp_path, steps.replace("count: 6", "count: 7"))
+    assert 10 < numbers(made)["tokens_per_second"] <= 3 / 0.1
+    assert numbers(made)["rows_in"] == numbers(made)["rows"] == 7
+
+
+@PROVIDERS.register("toy_unmade", needs=["a_package_that_nobody_made"])
+def toy_unmade(context: Context) -> Provider:
+    """Needs what is not there."""
+    raise AssertionError("its package was not missed")
+
+
+def test_a_package_that_the_teacher_needs_is_missed_before_anything_runs(tmp_path):
+    with pytest.raises(UserError, match="needs the package a_package_that_nobody_made"):
+        walk(tmp_path, (ECHO % "").replace("scripted", "toy_unmade"))
+    assert list((tmp_path / "store").glob("talks-*")) == []
+
+
+def test_a_teacher_says_which_packages_it_needs():
+    config = STAGES["generate"].config
+    needs = {
+        name: STAGES["generate"].packages(config.model_construct(teacher=PROVIDERS.choose({"use": name, **options})))
+        for name, options in {"openai": {"model": "small"}, "scripted": {}}.items()
+    }
+    assert needs == {"openai": ["pyarrow", "openai"], "scripted": ["pyarrow"]}
 
 
 def test_a_cut_or_refused_answer_is_no_row_to_train_on_but_can_be_read(tmp_path):
@@ -181,6 +261,17 @@ def test_a_service_that_fails_for_good_stops_the_step_and_the_next_run_goes_on(t
         assert len(mock.requests) == 7
 
 
+def test_the_answers_that_were_under_way_are_counted_too_when_another_fails(tmp_path):
+    def said(body):
+        failing = question(body) == "Question 0?"
+        return Fails(400, "no") if failing else Says((question(body),), seconds=0.3)
+
+    with MockOpenAI(said) as mock:
+        steps = (ECHO % "").replace("scripted", f"{{use: openai, model: small, base_url: '{mock.url}'}}")
+        with pytest.raises(UserError, match="5 answers are kept"):
+            walk(tmp_path, steps)
+
+
 def test_answers_under_way_are_waited_for_when_another_fails(tmp_path):
     def said(body):
         if question(body) == "Question 0?":
@@ -219,8 +310,9 @@ def test_without_a_recipe_the_journal_stands_beside_the_folder(tmp_path):
 
 
 def test_sums_that_do_not_add_up_stop_the_step():
-    account = _Account()
-    account.take(_Outcome(chat("Hi", "Hello"), Reply("Hello", "stop", None)))
+    account = Account()
+    list(account.begun(iter([None])))
+    account.take(Outcome(chat("Hi", "Hello"), Reply("Hello", "stop", None)))
     account.check(Tally(asked=1, tokens=0, kept=0, unknown=0), kept=1, dropped=0)
     with pytest.raises(AssertionError, match="answers were lost"):
         account.check(Tally(asked=2, tokens=0, kept=0, unknown=0), kept=1, dropped=0)

@@ -74,7 +74,7 @@ def test_kills_at_random_moments_cost_only_what_was_in_flight(tmp_path):
         num_before = len(mock.requests)
         _, made = walk(tmp_path, steps)
         paid = Counter(question(body) for body in mock.requests)
-        teacher = {"provider": "openai", "base_url": mock.url, "model": "small"}
+        teacher = {"provider": "openai", "version": 1, "base_url": mock.url, "model": "small"}
         with Journal(tmp_path / "store-journal.sqlite") as journal:
             unknown = {text: journal.num_unknown(Entry.of(teacher, asked_for(text))) for text in paid}
 

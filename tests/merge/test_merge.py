@@ -130,13 +130,29 @@ class TestPrecision:
     def test_an_update_below_the_steps_of_bf16_is_refused_and_fits_in_fp32(self, tmp_path: Path):
         start = pretrained_base(tmp_path / "start", dtype="bfloat16")
         adapter = peft_adapter(tmp_path, start, strength=0.003)
-        with pytest.raises(UserError, match=r"kl_share_of_effect.*dtype's rounding: set dtype: fp32"):
+        words = r"projection.*Its dtype is too coarse: bf16 keeps \S+ % of the update of model\.\S+; set dtype: fp32\.$"
+        with pytest.raises(UserError, match=words):
             merge(start, adapter, tmp_path / "merged")
         assert not (tmp_path / "merged").exists()
         part = merge(start, adapter, tmp_path / "merged", dtype="fp32")
         assert json.loads((part / "config.json").read_text())["dtype"] == "float32"
         assert load_model(part, device="cpu").dtype == torch.float32
         assert metrics_of(part)["kl_share_of_effect"] < 1e-4
+
+    def test_an_effect_below_what_fp32_compares_is_said_to_be_that(self, base: Path, tmp_path: Path):
+        adapter = peft_adapter(tmp_path, base, strength=3e-6)
+        words = (
+            r"\(kl_share_of_effect\).*the adapter's effect is below what can be compared in fp32\. Train the adapter"
+        )
+        with pytest.raises(UserError, match=words):
+            merge(base, adapter, tmp_path / "merged")
+
+    def test_an_update_below_the_steps_of_fp32_is_said_to_be_that(self, base: Path, tmp_path: Path):
+        adapter = peft_adapter(tmp_path, base, strength=1e-8)
+        with pytest.raises(
+            UserError, match=r"The update is too small: fp32 keeps \S+ % of the update of model\.\S+\. Train"
+        ):
+            merge(base, adapter, tmp_path / "merged")
 
 
 class TestTrainedIn4Bits:
@@ -167,9 +183,19 @@ class TestTrainedIn4Bits:
     @pytest.mark.parametrize("onto", ["dequantized", "nf4"])
     def test_an_adapter_of_the_full_base_is_refused_there(self, base: Path, adapter: Path, tmp_path: Path, onto: str):
         with pytest.raises(
-            UserError, match=rf"trained on its base in full precision; with onto: {onto}.*Set onto: base"
+            UserError, match=rf"was trained on its base in full precision; with onto: {onto}.*Set onto: base"
         ):
             merge(base, adapter, tmp_path / "merged", onto=onto)
+
+    def test_of_an_adapter_from_elsewhere_the_precision_is_a_guess(self, base: Path, copy: Path, tmp_path: Path):
+        facts = json.loads((copy / "base.json").read_text())
+        (copy / "base.json").write_text(json.dumps({**facts, "proven": False}))
+        words = (
+            r"does not say what it was trained on, and is taken to be trained on its base in full precision; .*"
+            r"Set onto: base\. If it was trained on 4 bits, fetch it with precision: nf4, and set onto: dequantized\."
+        )
+        with pytest.raises(UserError, match=words):
+            merge(base, artifact(copy, kind="adapter"), tmp_path / "merged", onto="dequantized")
 
     def test_trained_and_merged(self, tmp_path: Path):
         start = tiny_start(tmp_path / "start")
@@ -183,7 +209,9 @@ class TestRefused:
     def test_an_adapter_for_another_base_with_both_digests(self, adapter: Path, tmp_path: Path):
         other = pretrained_base(tmp_path / "other", seed=1)
         digests = json.loads((adapter / "base.json").read_text())["base_digest"][:16], Model.open(other).digest[:16]
-        with pytest.raises(UserError, match=rf"trained on another base: .*{digests[0]}.*other.*{digests[1]}"):
+        with pytest.raises(
+            UserError, match=rf"was trained on the model {digests[0]} .tests., and base is other, {digests[1]}"
+        ):
             merge(other, adapter, tmp_path / "merged")
 
     def test_a_base_that_is_stored_quantized(self, base: Path, tmp_path: Path):
@@ -195,7 +223,7 @@ class TestRefused:
         artifact(part, kind="model")
         facts = json.loads((adapter / "base.json").read_text())
         (adapter / "base.json").write_text(json.dumps({**facts, "base_digest": Model.open(part).digest}))
-        with pytest.raises(UserError, match="stored quantized .awq."):
+        with pytest.raises(UserError, match="quantized already .awq."):
             merge(part, artifact(adapter, kind="adapter"), tmp_path / "merged")
 
     @pytest.mark.parametrize(
@@ -231,11 +259,11 @@ class TestRefused:
 
     def test_tokens_of_another_tokenizer(self, base: Path, adapter: Path, tmp_path: Path):
         tokens = tiny_tokens(tmp_path / "rows", tiny_start(tmp_path / "start"))
-        with pytest.raises(UserError, match="made with another tokenizer than that of the base"):
+        with pytest.raises(UserError, match="made with another tokenizer than that of the model"):
             merge(base, adapter, tmp_path / "merged", data=tokens)
 
     def test_a_model_where_an_adapter_is_wanted(self, base: Path, tmp_path: Path):
-        with pytest.raises(ValidationError, match="wanted one adapter|wanted a adapter"):
+        with pytest.raises(ValidationError, match="is a model; wanted an adapter"):
             merge(base, base, tmp_path / "merged")
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from demiurgic.merge.merge import advice
 from demiurgic.merge.proof import Proof, Reference, prove, reference
 from demiurgic.merge.write import Addition, read_addition, write_merged
-from demiurgic.models.shards import StoredTensor, write_changed
+from demiurgic.models.shards import StoredTensor, stored_tensors, write_changed
 from pretrained import pretrained
 from tiny_adapters import peft_adapter, pretrained_base
 
@@ -31,7 +32,10 @@ class Case:
             folder / "made", base, strength=strength, precision="nf4" if nf4 else "fp32", r=RANK, lora_alpha=2 * RANK
         )
         addition = read_addition(adapter, base=base, nf4=nf4)
-        return cls(base, addition, reference(base, adapter, nf4=nf4, windows=None, device="cpu"))
+        scratch = folder / "logits"
+        scratch.mkdir()
+        wanted = reference(base, adapter, nf4=nf4, windows=None, device="cpu", scratch=scratch)
+        return cls(base, addition, wanted)
 
     def proof(self, merged: Path) -> Proof:
         return prove(self.base, self.addition, merged, self.wanted, device="cpu")
@@ -144,18 +148,43 @@ def test_a_changed_tensor_without_an_update_is_found(case: Case, tmp_path: Path)
     assert proof.misses() == ["strangers"]
     assert proof.strangers == ["model.norm.weight"]
     assert "1 other tensors changed, first model.norm.weight" in proof.told()
+    assert "the merge itself is at fault: report it, with proof.json" in advice(proof, Path("proof.json"))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("nf4", [False, True])
-def test_rounding_to_the_stored_dtype_is_no_fault_of_a_tensor(tmp_path: Path, dtype: str, nf4: bool):
+def test_an_update_above_the_steps_of_the_stored_dtype_is_present_once(tmp_path: Path, dtype: str, nf4: bool):
     case = Case.of(tmp_path / "case", strength=0.05, nf4=nf4, dtype=dtype)
     write_merged(case.base, case.addition, tmp_path / "m", onto="dequantized" if nf4 else "base")
-    assert not {"projection", "residual", "strangers"} & set(case.proof(tmp_path / "m").misses())
+    proof = case.proof(tmp_path / "m")
+    assert not {"projection", "residual", "strangers"} & set(proof.misses())
+    assert proof.coarse == {"bfloat16": "bf16", "float16": "fp16"}[dtype]
+
+
+def test_one_tensors_update_that_the_stored_dtype_drops_is_a_miss(tmp_path: Path):
+    case = Case.of(tmp_path / "case", strength=0.1, dtype="bfloat16")
+    name = "model.layers.0.mlp.up_proj"
+    faint = replace(case.addition.updates[name], scaling=case.addition.updates[name].scaling * 1e-3)
+    addition = replace(case.addition, updates={**case.addition.updates, name: faint})
+    write_merged(case.base, addition, tmp_path / "m", onto="base")
+    proof = prove(case.base, addition, tmp_path / "m", case.wanted, device="cpu")
+    assert proof.least_present.name == f"{name}.weight"
+    assert proof.least_present.projection < 0.3
+    assert proof.least_present.residual == 0
+    assert proof.ratios()["projection"] >= 5
 
 
 def test_a_merge_that_is_twice_is_found_in_bf16_too(tmp_path: Path):
     case = Case.of(tmp_path / "case", strength=0.01, dtype="bfloat16")
     twice(case, tmp_path / "m")
-    ratios = case.proof(tmp_path / "m").ratios()
-    assert min(ratios["projection"], ratios["residual"]) >= 5
+    proof = case.proof(tmp_path / "m")
+    assert min(proof.ratios()["projection"], proof.ratios()["residual"]) >= 5
+    assert "the merge itself is at fault" in advice(proof, Path("proof.json"))
+
+
+def test_the_logits_to_compare_with_are_on_the_disk_and_one_text_is_in_memory(case: Case):
+    words = stored_tensors(case.base)["model.embed_tokens.weight"].shape[0]
+    sizes = {int(file.name): file.stat().st_size for file in case.wanted.folder.iterdir()}
+    assert sizes == {n: 4 * words * len(ids) for n, ids in enumerate(case.wanted.sequences)}
+    first = next(case.wanted.applied())
+    assert tuple(first.shape) == (len(case.wanted.sequences[0]), words)

@@ -101,9 +101,34 @@ def prefix_space(folder: Path) -> None:
     edit(folder / "tokenizer.json", pre_tokenizer={"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first"})
 
 
+LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+
+
+def cut_tokenizer(folder: Path) -> None:
+    content = (folder / "tokenizer.json").read_text()
+    (folder / "tokenizer.json").write_text(content[: len(content) // 2])
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
+        (lambda f: (f / "tokenizer.json").write_text(LFS), r"tokenizer.json is a git-lfs pointer.*git lfs pull"),
+        (lambda f: (f / "model.safetensors").write_text(LFS), r"model.safetensors is a git-lfs pointer"),
+        (lambda f: (f / "config.json").write_text(LFS), r"config.json is a git-lfs pointer"),
+        (cut_tokenizer, "tokenizer of .* is damaged"),
+        (lambda f: edit(f / "tokenizer.json", added_tokens=None), "tokenizer of .* is damaged.*added_tokens"),
+        (lambda f: edit(f / "tokenizer.json", model={"type": "BPE"}), "tokenizer of .* is damaged"),
+        (lambda f: (f / "tokenizer_config.json").write_text("{"), "tokenizer_config.json is damaged"),
+        (lambda f: edit(f / "config.json", max_position_embeddings=None), "says max_position_embeddings null; wanted"),
+        (lambda f: edit(f / "config.json", vocab_size="320"), 'says vocab_size "320"; wanted'),
+        (lambda f: (f / "generation_config.json").write_text("{"), "generation_config.json is damaged"),
+        (lambda f: (f / "generation_config.json").write_text("[]"), "generation_config.json is damaged"),
+        (lambda f: edit(f / "generation_config.json", eos_token_id=[999999]), "999999 as eos_token_id, .* 0 to 319"),
+        (lambda f: edit(f / "generation_config.json", eos_token_id="</s>"), '"</s>" as eos_token_id'),
+        (lambda f: edit(f / "config.json", bos_token_id=-1), "-1 as bos_token_id"),
+        (lambda f: edit(f / "config.json", architectures="LlamaForCausalLM"), r'"LlamaForCausalLM"; wanted a list of'),
+        (lambda f: edit(f / "config.json", architectures=[[]]), r"wanted a list of one name"),
+        (lambda f: edit(f / "config.json", num_attention_heads=0), "describes no model that can be built"),
         (gguf, r"holds a GGUF \(model-q4_k_m.gguf\), which runs and cannot be trained"),
         (adapter, "is an adapter, not a model. Set kind: adapter"),
         (pickled, "holds its weights as pytorch_model.bin, a pickle"),

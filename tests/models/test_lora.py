@@ -20,7 +20,6 @@ from demiurgic.models.lora import (
     block_linears_of,
     read_base,
     read_updates,
-    update_modules,
     write_base,
 )
 from pretrained import FAMILIES, Family
@@ -90,7 +89,7 @@ def test_the_applied_model_keeps_its_class_and_changes_what_it_says(family: Fami
 
 def test_updates_come_one_by_one_in_order(adapter: Path):
     modules = [update.module for update in read_updates(adapter)]
-    assert modules == sorted(modules) == update_modules(adapter)
+    assert modules == sorted(modules)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -185,6 +184,21 @@ class TestDamage:
         data = json.loads((copy / "base.json").read_text())
         (copy / "base.json").write_text(json.dumps({**data, "precision": "int8"}))
         with pytest.raises(UserError, match="precision 'int8'; wanted one of fp32, bf16, fp16, nf4"):
+            read_base(copy)
+
+    @pytest.mark.parametrize(
+        ("changes", "found"),
+        [
+            ({"base_digest": None}, "base_digest is null"),
+            ({"revision": 7}, "revision is 7"),
+            ({"proven": "no"}, 'proven is "no"'),
+            ({"precison": "nf4"}, 'precison is "nf4"'),
+        ],
+    )
+    def test_facts_of_another_kind(self, copy: Path, changes: dict[str, Any], found: str):
+        data = json.loads((copy / "base.json").read_text())
+        (copy / "base.json").write_text(json.dumps({**data, **changes}))
+        with pytest.raises(UserError, match=rf"base.json is damaged \({found}\)"):
             read_base(copy)
 
     def test_tensors_that_peft_would_pass_over_in_silence(self, base: Path, copy: Path):

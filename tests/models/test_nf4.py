@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from demiurgic.core.errors import UserError
 from demiurgic.models.load import load_model
 from demiurgic.models.lora import block_linears
-from demiurgic.models.nf4 import dequantize_blocks, dequantized, load_nf4, refuse_quantized
+from demiurgic.models.nf4 import dequantize_blocks, dequantized, load_nf4
 from pretrained import FAMILIES, Family, pretrained
 
 IDS = torch.arange(24).reshape(2, 12)
@@ -54,11 +55,36 @@ def test_weights_stored_in_bf16_give_the_same_codes_in_fp32():
     assert torch.equal(dequantized(weight_OI), dequantized(weight_OI.float()))
 
 
-def test_a_model_that_is_stored_quantized_is_refused(tmp_path: Path):
+@pytest.mark.parametrize("field", ["quantization_config", "compression_config"])
+def test_a_model_that_is_stored_quantized_is_refused(tmp_path: Path, field: str):
     folder = pretrained(tmp_path)
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "awq"}}))
-    with pytest.raises(UserError, match="stored quantized .awq."):
-        refuse_quantized(folder)
-    with pytest.raises(UserError, match="stored quantized"):
+    (folder / "config.json").write_text(json.dumps({**config, field: {"quant_method": "awq"}}))
+    with pytest.raises(UserError, match=r"quantized already \(awq\)"):
         load_nf4(folder, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "words"),
+    [
+        ("model.embed_tokens.weight", None, "missing keys: .*model.embed_tokens.weight"),
+        ("model.layers.0.mlp.up_proj.weight", None, "missing keys: model.layers.0.mlp.up_proj.weight"),
+        ("model.norm.weight", torch.ones(3), "mismatched keys: .*model.norm.weight"),
+        ("model.layers.0.mlp.up_proj.weight", torch.ones(64, 64), "mismatched keys: .*up_proj.weight"),
+        ("model.stray.weight", torch.ones(3), "unexpected keys: model.stray.weight"),
+    ],
+)
+def test_weights_that_do_not_fit_the_config_are_refused(
+    tmp_path: Path, name: str, values: torch.Tensor | None, words: str
+):
+    folder = pretrained(tmp_path)
+    tensors = load_file(folder / "model.safetensors")
+    tensors.pop(name, None)
+    save_file(tensors if values is None else {**tensors, name: values}, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=words):
+        load_nf4(folder, device="cpu")
+
+
+def test_a_folder_that_holds_no_model_is_refused(tmp_path: Path):
+    with pytest.raises(UserError, match="holds no model: config.json is missing"):
+        load_nf4(tmp_path, device="cpu")

@@ -92,6 +92,27 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes):
         stored_tensors(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 12]}, r"\[2, 2\] in F32 has 12 bytes, wanted 16"),
+        ({"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 20]}, "has 20 bytes, wanted 16"),
+        ({"dtype": "F32", "shape": [2], "data_offsets": [16, 8]}, "has -8 bytes, wanted 8"),
+        ({"dtype": "F4", "shape": [2], "data_offsets": [16, 8]}, "has -8 bytes, wanted 0"),
+        ({"dtype": "F32", "shape": [-2], "data_offsets": [16, 8]}, r"has the shape \[-2\]"),
+        ({"dtype": "F32", "shape": [2], "data_offsets": [-8, 0]}, "begins at"),
+        ({"dtype": "F32", "shape": [2], "data_offsets": [0]}, "no whole safetensors file"),
+        ({"dtype": "F32", "shape": [2], "data_offsets": [0.0, 8.0]}, "begins at"),
+        (7, "no whole safetensors file"),
+    ],
+)
+def test_a_tensor_that_has_other_bytes_than_its_shape_wants_is_damage(tmp_path: Path, entry: object, reason: str):
+    header = json.dumps({"a": entry}).encode()
+    (tmp_path / "x.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(64))
+    with pytest.raises(UserError, match=f"x.safetensors is no whole safetensors file.*{reason}|{reason}"):
+        stored_tensors(tmp_path)
+
+
 def test_a_file_that_ends_early_is_named(sharded: Path, tmp_path: Path):
     file = next(iter(sharded.glob("*.safetensors")))
     (tmp_path / "x.safetensors").write_bytes(file.read_bytes()[:-1])

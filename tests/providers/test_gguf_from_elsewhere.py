@@ -87,7 +87,7 @@ def test_a_tokenizer_of_another_kind_is_refused_by_name(pair: Pair, tmp_path: Pa
 
 
 def test_a_cache_larger_than_memory_is_refused_before_it_is_taken(pair: Pair):
-    with pytest.raises(UserError, match="needs .* for its key-value cache; this machine has"):
+    with pytest.raises(UserError, match="needs .* for its key-value cache; there are"):
         _refuse_huge_cache(read_metadata(pair.gguf), 10**13)
 
 

@@ -225,6 +225,43 @@ def test_what_no_file_can_hold_does_not_lose_an_answer(path):
     assert (kept.text, kept.usage, kept.raw["reasoning"]) == ("\ufffd", None, "\ud83d")
 
 
+OPEN_NEW_FILES = """
+import sys
+from pathlib import Path
+from demiurgic.providers.answer_file import AnswerFile
+folder = Path(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(40):
+    AnswerFile(folder / f"{number}.sqlite").close()
+"""
+
+
+def test_several_processes_may_open_a_new_journal_at_once(tmp_path):
+    command = [sys.executable, "-c", OPEN_NEW_FILES, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(command, **pipes) for _ in range(4)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.communicate()[1] for process in processes] == [""] * 4
+
+
+def test_only_the_time_while_a_question_is_out_counts(path):
+    class Slow(Counting):
+        def complete(self, request):
+            time.sleep(0.1)
+            yield from super().complete(request)
+
+    with Journal(path) as journal, ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: journal.answer(Slow(), ask(f"{number}")), range(4)))
+        time.sleep(0.2)
+        journal.answer(Slow(), ask("0"))
+        assert 0.1 <= journal.tally.seconds < 0.25
+
+
 def test_a_truncated_journal_is_told_by_its_name(path):
     with Journal(path) as journal:
         for number in range(200):

@@ -1,5 +1,6 @@
 """Both engines on one model: the same question means the same, and what does not fit is refused alike."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -182,7 +183,9 @@ def test_the_identity_is_what_the_files_hold_and_not_where_they_lie(pair: Pair, 
             assert len(str(here.identity["digest"])) == 64
             assert str(path) not in str(here.identity)
     with open_local(pair.gguf, threads=1, digest="abc") as known:
-        assert known.identity == {"provider": "llama_cpp", "digest": "abc"}
+        assert known.identity == {"provider": "llama_cpp", "version": 1, "digest": "abc"}
+    with open_local(pair.gguf, threads=1, digest="abc", context_length=100) as shorter:
+        assert shorter.identity == {**known.identity, "context": 100}
 
 
 def test_closing_breaks_off_an_answer_of_llama_cpp_at_once(pair: Pair):
@@ -195,6 +198,62 @@ def test_closing_breaks_off_an_answer_of_llama_cpp_at_once(pair: Pair):
     provider.close()
     with pytest.raises(ProviderError, match="closed"):
         next(provider.complete(question()))
+
+
+def test_closing_does_not_wait_for_what_was_asked_of_torch(pair: Pair):
+    provider = open_local(pair.folder, threads=1)
+    running = provider.complete(question(temperature=1, seed=0))
+    next(running)
+    begun = threading.Event()
+    ends: list[Exception] = []
+
+    def wait_in_line() -> None:
+        begun.set()
+        try:
+            list(provider.complete(question()))
+        except ProviderError as error:
+            ends.append(error)
+
+    waiting = threading.Thread(target=wait_in_line)
+    waiting.start()
+    begun.wait()
+    provider.close()
+    with pytest.raises(ProviderError, match="closed"):
+        list(running)
+    waiting.join(5)
+    assert [str(error) for error in ends] == ["The model was closed."]
+
+
+def test_what_a_killed_process_left_is_swept_away_and_what_lives_is_not(pair: Pair, tmp_path: Path, monkeypatch):
+    program = (
+        "import sys; from pathlib import Path; from demiurgic.providers.local import open_local; "
+        "model = open_local(Path(sys.argv[1]), threads=1); print('open', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program, str(pair.gguf)]
+    monkeypatch.setattr("demiurgic.providers.llama_server.tempfile.gettempdir", lambda: str(tmp_path))
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "open\n"
+        with open_local(pair.gguf, threads=1) as provider:
+            assert len(list(tmp_path.glob("demiurgic-*"))) == 2, "the other one lives"
+            assert collect(provider.complete(question(max_tokens=2))).usage is not None
+        process.kill()
+    assert len(list(tmp_path.glob("demiurgic-*"))) == 1
+    with open_local(pair.gguf, threads=1):
+        assert len(list(tmp_path.glob("demiurgic-*"))) == 1
+    assert list(tmp_path.glob("demiurgic-*")) == []
+
+
+def test_a_cache_larger_than_the_containers_memory_is_refused(pair: Pair, tmp_path: Path, monkeypatch):
+    limit = tmp_path / "memory.max"
+    limit.write_text("20000\n")
+    monkeypatch.setattr("demiurgic.providers.llama_cpp.CONTAINER_LIMITS", (tmp_path / "none", limit))
+    with pytest.raises(UserError, match="context: .* in a recipe, or --context"):
+        open_local(pair.gguf, threads=1)
+    limit.write_text("max\n")
+    open_local(pair.gguf, threads=1).close()
 
 
 def test_a_path_that_is_no_model_is_refused(tmp_path: Path):
@@ -226,7 +285,8 @@ def test_a_finished_step_answers_by_its_digest(tmp_path: Path, pair: Pair):
 
     run_stage(Stage("file", StageConfig, run, makes={"gguf": Gguf}), {}, tmp_path / "file", context=QUIET)
     artifact = Gguf.open(tmp_path / "file")
-    choice = PROVIDERS.choose({"use": "llama_cpp", "model": artifact})
+    choice = PROVIDERS.choose({"use": "llama_cpp", "model": artifact, "context": 100})
     with choice(QUIET) as provider:
-        assert provider.identity == {"provider": "llama_cpp", "digest": artifact.digest}
+        assert provider.context_length == 100
+        assert provider.identity == {"provider": "llama_cpp", "version": 1, "digest": artifact.digest, "context": 100}
         assert collect(provider.complete(question(temperature=0, max_tokens=3))).usage.completion_tokens == 3

@@ -1,5 +1,6 @@
 """The adapter against a service of the tests: what it sends, what it reads, and what each failure becomes."""
 
+import re
 import time
 
 import pytest
@@ -8,6 +9,7 @@ from demiurgic.core.errors import UserError
 from demiurgic.core.records import Message, ToolCall
 from demiurgic.providers import PROVIDERS
 from demiurgic.providers.base import ContextTooLongError, Done, ProviderError, Request, Sampling, Text, Usage, collect
+from demiurgic.providers.journal import Journal
 from demiurgic.providers.openai import OPENAI_URL, OpenAIProvider
 from demiurgic.run.context import Context
 from mock_openai import Fails, MockOpenAI, Says
@@ -198,8 +200,53 @@ def test_an_empty_account_is_not_asked_again():
     assert "topped up" in str(error)
 
 
-def test_an_end_that_nobody_asked_for_is_an_error():
-    assert "tool_calls" in str(failure(Says(finish="tool_calls")))
+@pytest.mark.parametrize("word", ["eos", "end_turn"])
+def test_another_word_for_the_end_is_understood(word):
+    with MockOpenAI(Says(finish=word)) as mock:
+        assert asked(mock).finish == "stop"
+
+
+@pytest.mark.parametrize("word", ["tool_calls", "a_word_of_its_own", None])
+def test_a_paid_answer_with_an_end_that_nobody_knows_is_kept_with_the_word_of_the_service(word, tmp_path):
+    with (
+        MockOpenAI(Says(finish=word)) as mock,
+        OpenAIProvider(model="small", base_url=mock.url) as provider,
+        Journal(tmp_path / "journal.sqlite") as journal,
+    ):
+        replies = [journal.answer(provider, HI) for _ in range(2)]
+    assert len(mock.requests) == 1
+    assert {(reply.text, reply.finish, reply.raw["finish_reason"]) for reply in replies} == {
+        ("Hello, world.", "other", word)
+    }
+
+
+def test_a_service_that_says_it_broke_off_may_be_asked_again():
+    error = failure(Says(finish="insufficient_system_resource"))
+    assert (error.retryable, error.maybe_billed) == (True, True)
+
+
+FLAGGED = "anthropic/small requires moderation on Anthropic. Your input was flagged."
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Fails(400, "The response was filtered.", "content_filter"),
+        Fails(403, FLAGGED),
+        Fails(403, "flagged", "moderation"),
+        Says(("Well, ",), error={"message": "The response was filtered.", "code": "content_filter"}),
+    ],
+)
+def test_a_question_that_the_service_will_not_hear_is_a_refusal_and_no_mistake(said, tmp_path):
+    with (
+        MockOpenAI(said) as mock,
+        OpenAIProvider(model="small", base_url=mock.url) as provider,
+        Journal(tmp_path / "journal.sqlite") as journal,
+    ):
+        replies = [journal.answer(provider, HI) for _ in range(2)]
+    assert len(mock.requests) == 1
+    assert {reply.finish for reply in replies} == {"refused"}
+    assert re.search("filtered|flagged", replies[1].raw["refusal"])
 
 
 def test_tool_calls_have_no_form_yet():
@@ -271,6 +318,11 @@ def test_a_key_that_cannot_be_one_is_told_by_its_variable(monkeypatch):
 
 def test_the_identity_is_the_service_and_the_model_or_what_it_is_given():
     with OpenAIProvider(model="small", base_url="http://localhost:1/v1") as provider:
-        assert provider.identity == {"provider": "openai", "base_url": "http://localhost:1/v1", "model": "small"}
+        assert provider.identity == {
+            "provider": "openai",
+            "version": 1,
+            "base_url": "http://localhost:1/v1",
+            "model": "small",
+        }
     with OpenAIProvider(model="x", base_url="http://localhost:1/v1", identity={"digest": "ab"}) as provider:
         assert provider.identity == {"digest": "ab"}

@@ -227,6 +227,22 @@ def test_rows_add_up_by_source_and_reason(store: Store, page: Page):
     assert asked.total == 100
     assert accounts["raw"] is None
     assert "1,000 rows in = 600 train + 100 held out + 300 dropped" in page.text
+    assert page.text.count("✓ adds up") == 1  # nothing says how many came into `asked`
+
+
+def test_generated_rows_are_held_against_the_questions_that_were_begun(tmp_path: Path):
+    for rows_in, claim in ((100, "✓ adds up"), (101, "✕ does not add up")):
+        written = WrittenStore(tmp_path / str(rows_in))
+        written.start("asked")
+        metrics = {"rows_in": rows_in, "rows": 95, "dropped": 5}
+        parts = {"rows": "dataset", "dropped": "dataset"}
+        written.made("asked", "generate", metrics=metrics, facts={"dropped": {"empty": 5}}, parts=parts)
+        page = Page(write_report(written.store, recipe=None, out=tmp_path / "r.html").read_text())
+        assert claim in page.text
+
+
+def test_peak_memory_is_said_to_be_the_running_processs(page: Page):
+    assert "what earlier steps of the run left loaded is in it" in page.text
 
 
 @pytest.mark.parametrize("lost", ["rows_in", "dropped", "train"])

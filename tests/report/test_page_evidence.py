@@ -7,6 +7,7 @@ import pytest
 import toys
 from demiurgic.core.errors import UserError
 from demiurgic.report.page.evidence import ShownStep, line_numbers, read_evidence
+from demiurgic.report.page.headline import headline, verdict_line
 from demiurgic.run.lineage import revoke
 from demiurgic.run.store import Store, remove
 from written_store import WrittenStore
@@ -14,9 +15,13 @@ from written_store import WrittenStore
 GATED = toys.SUM.replace("data: [parts.high]}", "data: [parts.high], gates: [{metric: total, min: 1e9}]}")
 
 
-def shown(folder: Path, text: str = toys.SUM) -> dict[str, ShownStep]:
-    evidence = read_evidence(Store(folder / "store"), recipe=toys.recipe(folder, text))
+def shown(folder: Path, text: str = toys.SUM, overrides: tuple[str, ...] = ()) -> dict[str, ShownStep]:
+    evidence = read_evidence(Store(folder / "store"), recipe=toys.recipe(folder, text, overrides))
     return {step.name: step for step in evidence.steps}
+
+
+def walk_to(folder: Path, target: str, text: str = toys.SUM, overrides: tuple[str, ...] = ()) -> None:
+    toys.run_recipe(toys.recipe(folder, text, overrides).up_to(target), Store(folder / "store"))
 
 
 def states(folder: Path, text: str = toys.SUM) -> dict[str, str]:
@@ -103,23 +108,83 @@ def test_a_step_whose_folder_is_gone_is_missing_and_keeps_what_the_ledger_knows(
     assert not step.parts
 
 
-def test_a_step_the_newest_run_did_not_come_to_is_shown_where_its_inputs_are_the_same(tmp_path: Path):
+def test_a_step_the_newest_run_did_not_come_to_is_shown_where_its_key_is_the_same(tmp_path: Path):
     toys.walk(tmp_path)
-    recipe = toys.recipe(tmp_path)
-    toys.run_recipe(recipe.up_to("mixed"), Store(tmp_path / "store"))
+    walk_to(tmp_path, "mixed")
     found = shown(tmp_path)
     assert [step.state for step in found.values()] == ["reused", "reused", "made", "made"]
     assert "not part of the newest run" in found["sum"].note
     assert not found["mixed"].note
+    evidence = read_evidence(Store(tmp_path / "store"), recipe=toys.recipe(tmp_path))
+    assert verdict_line(evidence) == "sum: 2 reused, 2 made earlier; no gate was judged"
+    assert "✓ All 4 steps finished, 2 of them in an earlier run" in str(headline(evidence))
+
+
+def test_a_step_that_an_earlier_run_rejected_stays_rejected(tmp_path: Path):
+    toys.walk(tmp_path, GATED)
+    walk_to(tmp_path, "mixed", GATED)
+    found = shown(tmp_path, GATED)
+    assert [step.state for step in found.values()] == ["reused", "reused", "made", "rejected"]
+    assert "total = " in found["sum"].why
+    evidence = read_evidence(Store(tmp_path / "store"), recipe=toys.recipe(tmp_path, GATED))
+    assert verdict_line(evidence) == "sum: 2 reused, 1 made earlier, 1 rejected; 0 of 1 gates passed"
+    assert "✕ 3 of 4 steps finished, 1 of them in an earlier run; sum rejected" in str(headline(evidence))
+
+
+def test_a_revoked_step_that_the_newest_run_did_not_come_to_is_revoked_with_its_descendants(tmp_path: Path):
+    toys.walk(tmp_path)
+    walk_to(tmp_path, "some")
+    revoke(Store(tmp_path / "store"), "mixed", why="wrong order")
+    assert list(states(tmp_path).values()) == ["reused", "revoked", "revoked", "revoked"]
+    assert "wrong order" in shown(tmp_path)["sum"].why
+
+
+def test_what_reads_a_step_that_the_newest_run_rejected_is_blocked(tmp_path: Path):
+    toys.walk(tmp_path)
+    text = toys.SUM.replace("count: 10}", "count: 10, gates: [{metric: rows, min: 100}]}")
+    walk_to(tmp_path, "some", text)
+    assert list(states(tmp_path, text).values()) == ["rejected", "blocked", "blocked", "blocked"]
 
 
 def test_a_step_made_of_other_inputs_than_the_newest_run_has_is_not_passed_off_as_its_result(tmp_path: Path):
     toys.walk(tmp_path)
-    changed = toys.recipe(tmp_path, overrides=("some.count=20",))
-    toys.run_recipe(changed.up_to("mixed"), Store(tmp_path / "store"))
-    found = shown(tmp_path)
+    changed = toys.SUM.replace("count: 10", "count: 20")
+    walk_to(tmp_path, "mixed", changed)
+    found = shown(tmp_path, changed)
     assert [step.state for step in found.values()] == ["made", "made", "missing", "missing"]
     assert "out of other inputs" in found["parts"].why
+    assert "something that it reads is not there" in found["sum"].why
+
+
+def test_a_step_made_with_another_config_than_the_recipe_has_is_not_passed_off_as_its_result(tmp_path: Path):
+    toys.walk(tmp_path)
+    walk_to(tmp_path, "mixed", overrides=("sum.threshold=0.5",))
+    found = shown(tmp_path, overrides=("sum.threshold=0.5",))
+    assert [step.state for step in found.values()] == ["reused", "reused", "made", "missing"]
+    assert "another config" in found["sum"].why
+
+
+def test_what_a_run_with_other_values_than_the_recipe_left_out_is_missing(tmp_path: Path):
+    toys.walk(tmp_path)
+    walk_to(tmp_path, "mixed", overrides=("sum.threshold=0.5",))
+    found = shown(tmp_path)
+    assert [step.state for step in found.values()] == ["reused", "reused", "missing", "missing"]
+    assert "had other values than this recipe" in found["sum"].why
+
+
+def test_without_the_recipe_nobody_can_tell_whether_an_earlier_result_still_stands(tmp_path: Path):
+    toys.walk(tmp_path)
+    walk_to(tmp_path, "mixed")
+    steps = read_evidence(Store(tmp_path / "store"), recipe=None).steps
+    assert [(step.stage, step.state) for step in steps[2:]] == [("halve", "missing"), ("total", "missing")]
+    assert "can be told with the recipe's file" in steps[3].why
+
+
+def test_gates_that_the_shown_run_did_not_have_are_not_judged(tmp_path: Path):
+    toys.walk(tmp_path, GATED)
+    toys.walk(tmp_path)
+    step = shown(tmp_path)["sum"]
+    assert (step.state, list(step.verdicts)) == ("reused", [])
 
 
 def test_a_damaged_manifest_is_said_to_be_damaged(tmp_path: Path):

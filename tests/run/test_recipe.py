@@ -2,10 +2,14 @@ from pathlib import Path
 
 import pytest
 
+from demiurgic.core.artifacts import Adapter, Dataset, Either, Model, Scores
 from demiurgic.core.errors import RecipeError, UserError
-from demiurgic.run.stage import Reference
+from demiurgic.core.metric import Summary
+from demiurgic.run.context import Context
+from demiurgic.run.recipe import load_recipe
+from demiurgic.run.stage import Reference, Stage, StageConfig
 from demiurgic.run.yaml_lines import parse_value
-from toys import recipe
+from toys import STAGES, recipe
 
 
 def steps_of(folder: Path, text: str, **more):
@@ -17,6 +21,44 @@ def test_references_are_read_by_type_and_literals_stay(tmp_path):
     assert steps["a"].config.note == "a"
     assert steps["b"].config.data == Reference("a", "rows")
     assert steps["b"].depends_on == ("a",)
+
+
+class ReadingConfig(StageConfig):
+    data: Either[Dataset | Scores]
+    model: Either[Model | Adapter] | None = None
+
+
+def reading(config: ReadingConfig, out: Path, context: Context) -> Summary:
+    """Read something."""
+    return Summary()
+
+
+READING = {**STAGES, "reading": Stage("reading", ReadingConfig, reading, makes={"rows": Dataset})}
+ABOVE = "steps:\n  a: {use: numbers, count: 2}\n  t: {use: total, data: a}\n"
+
+
+def test_a_reference_to_either_of_two_kinds_knows_which_it_is(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"{ABOVE}  b: {{use: reading, data: t}}\n  c: {{use: reading, data: a}}\n")
+    steps = load_recipe(path, READING).steps
+    assert (steps["b"].config.data, steps["b"].config.data.kind) == (Reference("t", "scores"), Scores)
+    assert steps["c"].config.data.kind is Dataset
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ("t", "b.model: wants a model or adapter; t is a scores. No step above makes one."),
+        ("7", "b.model: wants a model or adapter, found 7"),
+        ("z", 'b.model: there is no step "z" above'),
+    ],
+)
+def test_a_mistake_in_a_reference_to_either_of_two_kinds_names_both(tmp_path, model, says):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"{ABOVE}  b: {{use: reading, data: a, model: {model}}}\n")
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path, READING)
+    assert f"recipe.yaml:4: {says}" in str(caught.value)
 
 
 def test_like_copies_and_changes(tmp_path):

@@ -1,13 +1,18 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from demiurgic.core.artifacts import Manifest
+from demiurgic.core.console import Console
 from demiurgic.core.errors import UserError
+from demiurgic.run.context import Context
+from demiurgic.run.recipe import load_recipe
+from demiurgic.run.runner import run_recipe
 from demiurgic.run.store import Store
-from toys import SUM, recipe, statuses, walk
+from toys import STAGES, SUM, recipe, statuses, walk
 
 
 def ledger(folder: Path) -> list[dict]:
@@ -65,8 +70,6 @@ def test_steps_that_say_the_same_share_one_artifact(tmp_path):
 
 
 def test_to_runs_one_step_and_what_it_needs(tmp_path):
-    from demiurgic.run.runner import run_recipe
-
     outcomes = run_recipe(recipe(tmp_path).up_to("mixed"), Store(tmp_path / "store"))
     assert [o.step for o in outcomes] == ["some", "mixed"]
 
@@ -79,6 +82,20 @@ def test_the_ledger_tells_how_each_step_was_made(tmp_path):
     assert line["inputs"]["data"]["step"] == "some"
     assert line["peak_memory_bytes"] > 1_000_000
     assert {"code", "versions", "device", "seconds", "digests", "summary", "config", "id", "time"} <= set(line)
+
+
+def test_packages_may_depend_on_the_config_and_are_missed_before_anything_runs(tmp_path):
+    needing = replace(STAGES["numbers"], needs=lambda config: [config.note] if config.note else [])
+    path = tmp_path / "recipe.yaml"
+    path.write_text("steps:\n  a: {use: numbers, count: 1}\n  b: {use: numbers, count: 1, note: nowhere_to_be_found}\n")
+    context = Context(console=Console(quiet=True))
+    with pytest.raises(UserError, match="needs the package nowhere_to_be_found"):
+        run_recipe(load_recipe(path, {"numbers": needing}), Store(tmp_path / "store"), context=context)
+    assert not Store(tmp_path / "store").artifacts()
+    path.write_text(path.read_text().replace("nowhere_to_be_found", "pytest"))
+    plain, noted = run_recipe(load_recipe(path, {"numbers": needing}), Store(tmp_path / "store"), context=context)
+    assert noted.manifest.took["versions"]["pytest"] == pytest.__version__
+    assert "pytest" not in plain.manifest.took["versions"]
 
 
 def test_a_manifest_knows_all_its_ancestors(tmp_path):
@@ -144,7 +161,6 @@ def test_a_step_killed_before_its_ledger_line_is_recorded_by_the_next_run(tmp_pa
 
 def test_a_context_from_python_still_reads_from_the_recipes_folder(tmp_path, monkeypatch):
     from demiurgic.run.context import Context
-    from demiurgic.run.runner import run_recipe
 
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")

@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -13,8 +13,10 @@ import pytest
 from demiurgic.core.errors import UserError
 from demiurgic.providers.base import Done, Event, Provider, ProviderError, Request, Text, Usage
 from demiurgic.providers.scripted import Script, Scripted
+from demiurgic.providers.weights import LocalProvider
 from demiurgic.serve.app import MAX_BODY_BYTES
 from demiurgic.serve.server import Server, serving
+from demiurgic.serve.wire import read_chat_request
 
 ASKED: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
 
@@ -41,6 +43,28 @@ class Talker(Provider):
             yield Done("stop", Usage(1, 1))
         finally:
             self.closed.set()
+
+
+class OneByOne(LocalProvider):
+    """Answers one at a time, each when `go` is set; notes which questions were begun."""
+
+    engine = "one_by_one"
+    version = 1
+    digest = "0123"
+    context_length = trained_context = 100
+    num_parameters = 1
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.go = threading.Event()
+        self._answering = threading.Lock()
+
+    def complete(self, request: Request) -> Iterator[Event]:
+        self.begun.append(request.messages[-1].content)
+        with self._answering:
+            assert self.go.wait(20)
+            yield Text("Yes.")
+            yield Done("stop", Usage(1, 1))
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +157,10 @@ MISTAKES: Mapping[str, tuple[Any, str | None, str]] = {
     "five stops": ({**ASKED, "stop": list("abcde")}, "stop", None),
     "an empty stop": ({**ASKED, "stop": ""}, "stop", None),
     "a seed that is text": ({**ASKED, "seed": "x"}, "seed", "invalid_value"),
+    "a number as text": ({**ASKED, "max_tokens": "5"}, "max_tokens", "invalid_value"),
+    "a whole number with a point": ({**ASKED, "max_tokens": 5.0}, "max_tokens", "invalid_value"),
+    "a temperature that is true": ({**ASKED, "temperature": True}, "temperature", "invalid_value"),
+    "a penalty that is false": ({**ASKED, "presence_penalty": False}, "presence_penalty", "unsupported_value"),
     "options of no stream": ({**ASKED, "stream_options": {"include_usage": True}}, "stream_options", None),
     "no JSON": (b"{'model'", None, "invalid_json"),
     "no object": ([1], None, "invalid_json"),
@@ -150,6 +178,17 @@ def test_a_mistake_in_a_request_is_named(address: str, mistake: str):
     assert (answer["error"]["param"], answer["error"]["code"]) == (param, code)
     assert answer["error"]["type"] == "invalid_request_error"
     assert answer["error"]["message"]
+
+
+def test_a_developer_speaks_as_the_system():
+    """No student has seen the newer name."""
+    body = {**ASKED, "messages": [{"role": "developer", "content": "Be brief."}, *ASKED["messages"]]}
+    request = read_chat_request(json.dumps(body).encode()).to_request()
+    assert [message.role for message in request.messages] == ["system", "user"]
+
+
+def test_a_temperature_may_be_written_as_a_whole_number(address: str):
+    assert chat(address, {**ASKED, "temperature": 0, "top_p": 1, "frequency_penalty": 0.0})[0] == 200
 
 
 def test_fields_that_ask_for_nothing_are_let_through(address: str):
@@ -206,6 +245,76 @@ def test_a_client_that_goes_away_ends_its_answer(stream: bool):
         connection.sock.shutdown(socket.SHUT_RDWR) if connection.sock else connection.close()
         connection.close()
         assert talker.closed.wait(1.0)
+
+
+def post(address: str, content: str) -> http.client.HTTPConnection:
+    """Ask the model `one`, and do not wait."""
+    connection = connect(address)
+    body = {"model": "one", "messages": [{"role": "user", "content": content}]}
+    connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
+    return connection
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+def test_who_left_while_the_model_was_busy_has_cost_nothing():
+    model = OneByOne()
+    with serving({"one": model}) as address:
+        first = post(address, "first")
+        wait_until(lambda: model.begun == ["first"])
+        num_threads = threading.active_count()
+        waiting = [post(address, f"gone {number}") for number in range(20)]
+        time.sleep(0.2)
+        assert threading.active_count() == num_threads, "who waits holds no thread"
+        for connection in waiting:
+            connection.close()
+        last = post(address, "last")
+        time.sleep(0.2)
+        model.go.set()
+        for connection in (first, last):
+            assert connection.getresponse().status == 200
+            connection.close()
+    assert model.begun == ["first", "last"]
+
+
+def test_an_answer_that_was_left_gives_its_turn_to_the_next():
+    model = OneByOne()
+    with serving({"one": model}) as address:
+        gone = post(address, "gone")
+        wait_until(lambda: model.begun == ["gone"])
+        gone.close()
+        following = post(address, "next")
+        time.sleep(0.2)
+        assert model.begun == ["gone"], "the engine is still at work"
+        model.go.set()
+        assert following.getresponse().status == 200
+        following.close()
+
+
+def test_a_client_that_leaves_in_mid_body_leaves_no_trace(caplog: pytest.LogCaptureFixture):
+    with serving({"echo": Scripted(Script())}) as address:
+        connection = connect(address)
+        connection.putrequest("POST", "/v1/chat/completions")
+        connection.putheader("Content-Type", "application/json")
+        connection.putheader("Content-Length", "1000")
+        connection.endheaders(b'{"model": ')
+        time.sleep(0.2)
+        connection.close()
+        time.sleep(0.2)
+        assert chat(address, ASKED)[0] == 200
+    assert caplog.records == []
+
+
+def test_every_address_of_this_machine_alone_is_served():
+    with serving({"echo": Scripted(Script())}, host="127.0.0.2") as address:
+        assert "127.0.0.2" in address
+        assert chat(address, ASKED)[0] == 200
+        assert chat(address, ASKED, Host="127.0.0.2.evil.example")[0] == 403
 
 
 def test_an_engine_that_fails_before_its_first_word_gives_a_status():

@@ -2,9 +2,11 @@
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +118,7 @@ class TestTheFolder:
     def test_base_json_names_the_base_and_its_precision(self, folder: Path, tmp_path: Path):
         facts = read_base(adapted(folder, tmp_path / "a"))
         assert facts.base_digest == Model.open(folder / "start").digest
-        assert (facts.precision, facts.source, facts.revision, facts.proven) == ("fp32", "start", None, True)
+        assert (facts.precision, facts.source, facts.revision, facts.proven) == ("fp32", None, None, True)
 
     def test_a_base_from_the_hub_is_named_as_the_hub_does(self, folder: Path, tmp_path: Path):
         start = tiny_start(tmp_path / "fetched")
@@ -126,6 +128,29 @@ class TestTheFolder:
         part = adapted(folder, tmp_path / "a", model=start)
         config = LoraConfig.from_pretrained(str(part))
         assert (config.base_model_name_or_path, config.revision) == ("someone/small", "0" * 40)
+        facts = read_base(part)
+        assert (facts.source, facts.revision) == ("someone/small", "0" * 40)
+        assert Model.open(start).digest == Model.open(folder / "start").digest
+        assert Manifest.read(part.parent).key != Manifest.read(adapted(folder, tmp_path / "b").parent).key
+
+    def test_a_base_of_the_same_content_under_another_name_gives_the_same_adapter(self, folder: Path, tmp_path: Path):
+        manifests = []
+        for name in ("one", "other"):
+            start = artifact(shutil.copytree(folder / "start" / "model", tmp_path / name / "model"), kind="model")
+            manifests.append(Manifest.read(adapted(folder, tmp_path / f"from-{name}", model=start).parent))
+        assert manifests[0].key == manifests[1].key
+        assert manifests[0].parts["adapter"].digest == manifests[1].parts["adapter"].digest
+
+    def test_the_versions_of_what_it_was_made_with_are_kept(self, folder: Path, tmp_path: Path):
+        full, nf4 = (
+            Manifest.read(adapted(folder, tmp_path / held, lora={"rank": 4, "precision": held}).parent)
+            for held in ("full", "nf4")
+        )
+        assert (full.took["versions"]["peft"], nf4.took["versions"]["bitsandbytes"]) == (
+            version("peft"), version("bitsandbytes"),
+        )  # fmt: skip
+        assert "bitsandbytes" not in full.took["versions"]
+        assert "peft" not in Manifest.read(train(folder, str(tmp_path / "plain"), steps=1)).took["versions"]
 
     def test_the_summary_says_base_and_size(self, folder: Path, tmp_path: Path):
         summary = Manifest.read(adapted(folder, tmp_path / "a").parent).summary
@@ -293,7 +318,7 @@ class TestConfig:
         config = json.loads((start / "config.json").read_text())
         (start / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "gptq"}}))
         artifact(start, kind="model")
-        with pytest.raises(UserError, match=r"stored quantized \(gptq\).*before it was quantized"):
+        with pytest.raises(UserError, match=r"quantized already \(gptq\).*Use the model they were made from"):
             adapted(folder, tmp_path / "a", model=start)
 
     def test_a_control_can_match_the_seconds_of_an_adapter(self, folder: Path, tmp_path: Path):

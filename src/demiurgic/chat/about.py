@@ -18,8 +18,17 @@ ENGINES = {"llama_cpp": "llama.cpp"}
 """Engines that are called otherwise than their provider."""
 SMALL = 50_000_000
 """Parameters below which no model holds a conversation, whatever it was trained on."""
-NOT_TAUGHT = ("teacher", "held_out", "tokenizer", "score")
-"""Config fields whose artifact a step reads without its rows becoming training data."""
+LEARNS_FROM: Mapping[str, tuple[str, ...]] = {
+    "curate": ("data",),
+    "generate": ("prompts",),
+    "tokenize": ("data",),
+    "train": ("data", "model"),
+    "merge": ("base", "adapter"),
+    "export": ("model", "base"),
+    "fetch": ("base",),
+}
+"""Stage -> the fields whose rows or weights go into what it makes. Not what only measures it (held_out, the data of an
+export's check), sets its length (match_seconds) or cuts its words (tokenizer); a teacher is named and not followed."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,8 @@ class Answering:
     artifact: Artifact | None
     """What the store knows of it; None for a file or folder from elsewhere."""
     provider: LocalProvider
+    rejected: str | None = None
+    """The gates that it missed when they were judged last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +60,7 @@ class Origin:
 def origin_of(manifest: Manifest) -> Origin:
     """Walk from a model to the steps whose rows it was trained on; the teacher's own training is not followed."""
     steps: dict[str, Any] = dict(manifest.lineage)
-    taught = {key: steps[key] for key in _taught_by(manifest.inputs, steps)}
+    taught = {key: steps[key] for key in _taught_by(manifest, steps)}
     sources: dict[str, int] = {}
     kinds: dict[str, int] = {}
     for step in taught.values():
@@ -115,7 +126,17 @@ def facts_of(answering: Answering) -> list[str]:
 
 
 def warning_of(answering: Answering) -> str | None:
-    """What a person must know before asking anything; None for a model that may hold a conversation."""
+    """What a person must know before asking anything; None where there is nothing to warn of."""
+    said = [text for text in (rejection_of(answering), _small(answering)) if text]
+    return " ".join(said) or None
+
+
+def rejection_of(answering: Answering) -> str | None:
+    """That it missed its gates, and which; None where it did not."""
+    return f"It was rejected: {answering.rejected}." if answering.rejected else None
+
+
+def _small(answering: Answering) -> str | None:
     if not is_completer(answering):
         return None
     cannot = "it does not know facts and cannot hold a conversation."
@@ -124,16 +145,20 @@ def warning_of(answering: Answering) -> str | None:
     return f"This is a small text completer: it goes on from what you write; {cannot}"
 
 
-def _taught_by(inputs: Mapping[str, Any], steps: Mapping[str, Any]) -> set[str]:
-    waiting = [found["key"] for field, found in inputs.items() if _root(field) not in NOT_TAUGHT]
+def _taught_by(manifest: Manifest, steps: Mapping[str, Any]) -> set[str]:
+    waiting = _learned_from(manifest.stage, manifest.inputs)
     reached: set[str] = set()
     while waiting:
         key = waiting.pop()
         if key not in reached and key in steps:
             reached.add(key)
-            given = steps[key]["inputs"]
-            waiting += [found["key"] for field, found in given.items() if _root(field) not in NOT_TAUGHT]
+            waiting += _learned_from(steps[key]["stage"], steps[key]["inputs"])
     return reached
+
+
+def _learned_from(stage: str, inputs: Mapping[str, Any]) -> list[str]:
+    """Keys of the steps that went into what a step made."""
+    return [found["key"] for field, found in inputs.items() if _root(field) in LEARNS_FROM.get(stage, ())]
 
 
 def _teachers(inputs: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -267,7 +267,12 @@ COMMANDS: Mapping[str, Command] = {
         Command("save", "[FILE]", "Save the conversation as a row in a .jsonl file.", _save),
         Command("save!", "FILE", "The same, and replace a file that is there.", _replace, needs=True),
         Command("load", "FILE", "Go on from a saved conversation.", _load, needs=True),
-        Command("model", "[NAME]", "Let another model answer, or show which one does.", _model),
+        Command(
+            "model",
+            "[NAME]",
+            "Let another model answer (for a moment both are in memory), or show which one does.",
+            _model,
+        ),
         Command("stats", "", "Show tokens, times and the room left in the context.", _stats),
         Command("quit", "", "Leave; so does Ctrl-D.", _quit),
     )

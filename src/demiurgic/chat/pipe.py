@@ -11,14 +11,14 @@ from demiurgic.chat.terminal import ending_line
 from demiurgic.core.errors import UserError
 
 
-def question_of(words: tuple[str, ...], *, stdin: TextIO) -> str:
-    """The words, a line end, and the text on stdin exactly as it is; either may be missing.
+def question_of(words: tuple[str, ...], *, stdin: TextIO | None) -> str:
+    """The words, a line end, and the text on stdin exactly as it is; either may be missing. A closed stdin is None.
 
     Raises UserError when both are, or the text is not UTF-8.
     """
     asked = " ".join(words)
     text = ""
-    if not stdin.isatty():
+    if stdin is not None and not stdin.isatty():
         try:
             text = stdin.buffer.read().decode("utf-8")
         except UnicodeDecodeError as error:

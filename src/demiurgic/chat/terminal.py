@@ -19,6 +19,7 @@ from demiurgic.core.errors import UserError
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
 
+UNCHANGED = "Stopped; the conversation is unchanged."
 AGAIN = "Ctrl-C once more leaves, and so do Ctrl-D and /quit."
 
 
@@ -135,7 +136,8 @@ class Terminal:
 
     def _show(self, pieces: Pieces) -> None:
         """Show an answer as it comes. Ctrl-C closes the stream, and with it the provider's work."""
-        num_before = len(self._desk.session.turns)
+        turns = self._desk.session.turns
+        before = turns[-1] if turns else None
         painter = self._painter()
         try:
             with closing(pieces), self._screen.waiting("…") as waiting:
@@ -146,10 +148,11 @@ class Terminal:
             pass
         finally:
             painter.end()
-        turns = self._desk.session.turns
-        if len(turns) >= num_before and turns:
+        if turns and turns[-1] is not before:
             context = self._desk.answering.provider.context_length
             self._screen.say(ending_line(turns[-1], context_length=context), style="dim")
+        else:
+            self._screen.line(UNCHANGED, style="dim")
         self._screen.line()
 
     def _draw(self, suggestion: Suggestion) -> None:
@@ -194,6 +197,8 @@ def ending_line(turn: Turn, *, context_length: int | None = None) -> str:
         words.append("cut off: max_tokens or the context is reached (/set max_tokens N)")
     if turn.ending == "refused":
         words.append("refused by the service")
+    if turn.ending == "other":
+        words.append("ended by the service for a reason of its own")
     if not turn.answer.strip():
         words.append("an empty answer")
     return f"[{'; '.join(words)}]"

@@ -1,14 +1,16 @@
 """A conversation as a file: one row of JSONL, as `core/records` reads it, so that it can be collected like any other.
 
-An answer that was interrupted has the weight 0 in it: what breaks off is nothing to learn from.
+An answer that the model did not end by itself (interrupted, cut off, refused) has the weight 0 in it: it is nothing to
+learn from.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
-from demiurgic.chat.session import Session, Turn
+from demiurgic.chat.session import Ending, Session, Turn
 from demiurgic.core.console import now
 from demiurgic.core.errors import UserError
 from demiurgic.core.files.atomic import write_text
@@ -16,8 +18,10 @@ from demiurgic.core.files.readers import Malformed, read_records
 from demiurgic.core.hashing import canonical, digest_of
 from demiurgic.core.metric import JSON
 from demiurgic.core.records import Message, Row, RowError, read_row
+from demiurgic.providers.base import Finish
 
 SUFFIX = ".jsonl"
+ENDINGS: tuple[Ending, ...] = (*get_args(Finish), "interrupted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ def _row(session: Session, *, label: str) -> Row:
     messages = list(session.messages)
     answers = [place for place, message in enumerate(messages) if message.role == "assistant"]
     for place, turn in zip(answers, session.turns, strict=True):
-        if turn.ending == "interrupted":
+        if turn.ending != "stop":
             messages[place] = Message("assistant", turn.answer, weight=0.0)
     saved = now()
     said: list[JSON] = [[message.role, message.content] for message in messages]
@@ -116,12 +120,17 @@ def _turns(messages: Sequence[Message], *, endings: Sequence[object]) -> tuple[T
         raise RowError("after a system message, user and assistant do not take turns up to an answer")
     turns = []
     for place, (question, answer) in enumerate(zip(messages[::2], messages[1::2], strict=True)):
-        ending = endings[place] if place < len(endings) else "stop"
-        if answer.weight == 0.0 or ending == "interrupted":
-            turns.append(Turn(question.content, answer.content, "interrupted"))
-        else:
-            turns.append(Turn(question.content, answer.content, "length" if ending == "length" else "stop"))
+        said = endings[place] if place < len(endings) else None
+        turns.append(Turn(question.content, answer.content, _ending(said, weight=answer.weight)))
     return tuple(turns)
+
+
+def _ending(said: object, *, weight: float | None) -> Ending:
+    """What the file says; an answer without weight never counts as one that ended by itself."""
+    for ending in ENDINGS:
+        if said == ending and (ending != "stop" or weight != 0.0):
+            return ending
+    return "interrupted" if weight == 0.0 else "stop"
 
 
 def _endings(facts: Mapping[str, object]) -> Sequence[object]:

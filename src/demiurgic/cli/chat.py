@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--threads", type=click.IntRange(1), help="Threads of the engine.  [default: all cores; one for a GGUF below 50 MB]"
 )
+@click.option("--context", type=click.IntRange(1), help="Tokens per conversation.  [default: the model's own]")
 @store_option
 @click.option("--no-history", is_flag=True, help="Keep no history file of what you type.")
 @json_option
@@ -39,6 +40,7 @@ def command(
     seed: str | None,
     device: str,
     threads: int | None,
+    context: int | None,
     store: Path,
     no_history: bool,
     as_json: bool,
@@ -54,17 +56,17 @@ def command(
       demiurgic chat student "Complete this Python function:" < head.py
       cat notes.txt | demiurgic chat ./my-model "Sum this up:" --json
     """
-    from demiurgic.chat.about import starting_sampling
+    from demiurgic.chat.about import rejection_of, starting_sampling
     from demiurgic.chat.pipe import answer_once, question_of
     from demiurgic.chat.session import Session
     from demiurgic.core.errors import UserError
 
     given = _settings(temperature=temperature, max_tokens=max_tokens, seed=seed)
-    once = bool(words) or as_json or not sys.stdin.isatty()
+    once = bool(words) or as_json or sys.stdin is None or not sys.stdin.isatty()
     if not once and not sys.stdout.isatty():
         raise UserError("A chat needs a terminal to show itself on. For one answer, write the question as words.")
     question = question_of(words, stdin=sys.stdin) if once else ""
-    open_model = _opener(store=store, device=device, threads=threads or 0)
+    open_model = _opener(store=store, device=device, threads=threads or 0, context=context)
     try:
         answering = open_model(model)
     except KeyboardInterrupt:
@@ -73,6 +75,8 @@ def command(
     sampling = replace(starting_sampling(answering), **given)
     if once:
         with answering.provider:
+            if answering.rejected:
+                click.echo(rejection_of(answering), err=True)
             session = Session(answering.provider, system=system, sampling=sampling)
             return answer_once(session, question, label=answering.label, as_json=as_json)
     _talk(answering, open_model, system=system, sampling=sampling, store=store, keep_history=not no_history)
@@ -102,7 +106,7 @@ def _talk(
         Terminal(desk, screen, history=history, names=lambda: _names(store)).run()
 
 
-def _opener(*, store: Path, device: str, threads: int) -> "Callable[[str], Answering]":
+def _opener(*, store: Path, device: str, threads: int, context: int | None) -> "Callable[[str], Answering]":
     """Opens a model by name, with a line on stderr while it loads."""
 
     def open_model(name: str) -> "Answering":
@@ -114,8 +118,8 @@ def _opener(*, store: Path, device: str, threads: int) -> "Callable[[str], Answe
         with Screen(sys.stderr, colour=wants_colour(sys.stderr)).waiting(f"opening {name} …"):
             found = find_model(name, store=store)
             digest = found.artifact.digest if found.artifact else None
-            provider = open_local(found.path, device=device, threads=threads, digest=digest)
-        return Answering(found.label, found.artifact, provider)
+            provider = open_local(found.path, device=device, threads=threads, context_length=context, digest=digest)
+        return Answering(found.label, found.artifact, provider, found.rejected)
 
     return open_model
 

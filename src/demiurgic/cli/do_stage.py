@@ -5,7 +5,16 @@ from typing import Any
 
 import click
 
-from demiurgic.cli.options import context_of, device_option, json_option, print_json, quiet_option, workers_option
+from demiurgic.cli.options import (
+    context_of,
+    device_option,
+    in_flight_option,
+    journal_option,
+    json_option,
+    print_json,
+    quiet_option,
+    workers_option,
+)
 
 
 @click.command("do")
@@ -14,6 +23,8 @@ from demiurgic.cli.options import context_of, device_option, json_option, print_
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The folder to make; it must not exist.")
 @click.option("--seed", default=0, show_default=True)
 @workers_option
+@in_flight_option
+@journal_option
 @device_option
 @quiet_option
 @json_option
@@ -23,6 +34,8 @@ def command(
     out: Path,
     seed: int,
     workers: int | None,
+    in_flight: int,
+    journal: Path | None,
     device: str,
     quiet: bool,
     as_json: bool,
@@ -48,7 +61,14 @@ def command(
         if not equals:
             raise UserError(f'"{value}" is not KEY=VALUE. Write, for example: source=python_stdlib')
         set_place(config, key.split("."), parse_value(text), what=value)
-    context = context_of(workers=workers, device=device, quiet=quiet or as_json, base=Path.cwd())
+    context = context_of(
+        workers=workers,
+        device=device,
+        quiet=quiet or as_json,
+        base=Path.cwd(),
+        in_flight=in_flight,
+        journal=journal,
+    )
     folder = api.run_stage(stage, config, out, seed=seed, context=context)
     if as_json:
         print_json(manifest_json(folder, Manifest.read(folder)))

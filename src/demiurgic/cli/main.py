@@ -29,6 +29,9 @@ COMMANDS: Mapping[str, str] = {
 MODULES = {"list": "list_things", "do": "do_stage"}
 """Where the file cannot have the command's name."""
 
+MAKING = ("run", "do")
+GOES_ON = " Everything finished is kept, and a running training left a checkpoint: the same command goes on from there."
+
 
 class Commands(click.Group):
     """A group that knows its commands by name and imports one only when it is called."""
@@ -89,19 +92,16 @@ def main() -> None:
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        _interrupted()
+        # No option of the group itself takes a value, so the first word is the command.
+        _interrupted(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
     except BrokenPipeError:
         _close_quietly()  # `demiurgic … | head`
     else:
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _interrupted() -> NoReturn:
-    click.echo(
-        "\nInterrupted. Everything finished is kept, and a running training left a checkpoint: "
-        "the same command goes on from there.",
-        err=True,
-    )
+def _interrupted(command: str) -> NoReturn:
+    click.echo(f"\nInterrupted.{GOES_ON if command in MAKING else ''}", err=True)
     sys.exit(130)
 
 

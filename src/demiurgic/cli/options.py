@@ -31,12 +31,35 @@ to_option = click.option("--to", metavar="STEP", help="Only this step and what i
 workers_option = click.option(
     "--workers", type=click.IntRange(1), help="Worker processes for rows.  [default: all cores]"
 )
+in_flight_option = click.option(
+    "--in-flight",
+    type=click.IntRange(1),
+    default=Context.requests_in_flight,
+    show_default=True,
+    metavar="N",
+    help="Questions a provider is asked at once.",
+)
+journal_option = click.option(
+    "--journal",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Where providers' answers are kept.  [default: beside the folder that is made, FOLDER-journal.sqlite]",
+)
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print results only.")
 
 
-def context_of(*, workers: int | None, device: str, quiet: bool, base: Path) -> Context:
-    return Context(engine=Engine(workers or 0), device=device, console=Console(quiet=quiet), base=base)
+def context_of(
+    *, workers: int | None, device: str, quiet: bool, base: Path, in_flight: int, journal: Path | None
+) -> Context:
+    return Context(
+        engine=Engine(workers or 0),
+        device=device,
+        console=Console(quiet=quiet),
+        base=base,
+        requests_in_flight=in_flight,
+        journal=journal,
+    )
 
 
 def print_json(value: Any) -> None:

@@ -7,6 +7,8 @@ import click
 from demiurgic.cli.options import (
     context_of,
     device_option,
+    in_flight_option,
+    journal_option,
     json_option,
     print_json,
     quiet_option,
@@ -23,6 +25,8 @@ from demiurgic.cli.options import (
 @set_option
 @store_option
 @workers_option
+@in_flight_option
+@journal_option
 @device_option
 @quiet_option
 @json_option
@@ -32,6 +36,8 @@ def command(
     overrides: tuple[str, ...],
     store: Path,
     workers: int | None,
+    in_flight: int,
+    journal: Path | None,
     device: str,
     quiet: bool,
     as_json: bool,
@@ -50,7 +56,14 @@ def command(
     from demiurgic.report.steps import outcomes_json, print_outcomes
 
     loaded = api.load_recipe(recipe, overrides=overrides)
-    context = context_of(workers=workers, device=device, quiet=quiet or as_json, base=loaded.path.parent)
+    context = context_of(
+        workers=workers,
+        device=device,
+        quiet=quiet or as_json,
+        base=loaded.path.parent,
+        in_flight=in_flight,
+        journal=journal,
+    )
     outcomes = api.run_recipe(loaded, store=store, to=to, context=context)
     if as_json:
         print_json(outcomes_json(outcomes))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--threads", type=click.IntRange(1), help="Threads per model.  [default: all cores; one for a GGUF below 50 MB]"
 )
+@click.option("--even-rejected", is_flag=True, help="Serve a model that missed its gates, too.")
 @click.option("--context", type=click.IntRange(1), help="Tokens per conversation.  [default: the model's own]")
 @device_option
 @store_option
@@ -37,6 +38,7 @@ def command(
     api_key_env: str | None,
     threads: int | None,
     context: int | None,
+    even_rejected: bool,
     device: str,
     store: Path,
     quiet: bool,
@@ -62,6 +64,12 @@ def command(
     console = Console(quiet=quiet)
     api_key = _key(api_key_env)
     found = [api.find_model(name, store=store) for name in models]
+    rejected = next((model for model in found if model.rejected), None)
+    if rejected and not even_rejected:
+        raise UserError(
+            f"{rejected.label} was rejected: {rejected.rejected}. Serve another one, or this one all the same with "
+            "--even-rejected."
+        )
     labels = [model.label for model in found]
     twice = {label for label in labels if labels.count(label) > 1}
     if twice:
@@ -71,13 +79,17 @@ def command(
         # The port first: a port in use is told at once, and a large model loads for minutes.
         server = Server(providers, host=host, port=port, api_key=api_key)
         opened.callback(server.close)
-        for model in found:
-            digest = model.artifact.digest if model.artifact else None
-            provider = open_local(
-                model.path, device=device, threads=threads or 0, context_length=context, digest=digest
-            )
-            providers[model.label] = opened.enter_context(provider)
-            console.say(f"{_described(model)}; a context of {provider.context_length:,} tokens.")
+        try:
+            for model in found:
+                digest = model.artifact.digest if model.artifact else None
+                provider = open_local(
+                    model.path, device=device, threads=threads or 0, context_length=context, digest=digest
+                )
+                providers[model.label] = opened.enter_context(provider)
+                console.say(f"{_described(model)}; a context of {provider.context_length:,} tokens.")
+        except KeyboardInterrupt:
+            console.say("Stopped before anything was served.")
+            return 130
         return _serve(server, console, example=_curl(server.address, labels[0], api_key_env))
 
 
@@ -97,7 +109,8 @@ def _described(model: "FoundModel") -> str:
     if model.artifact is None:
         return f"{model.label}: {what} from elsewhere ({model.path}), of which nothing is proven"
     manifest = model.artifact.manifest
-    return f"{model.label}: {what} of the step {manifest.step} ({manifest.key})"
+    said = f", which was rejected: {model.rejected}" if model.rejected else ""
+    return f"{model.label}: {what} of the step {manifest.step} ({manifest.key}){said}"
 
 
 def _curl(address: str, label: str, api_key_env: str | None) -> str:

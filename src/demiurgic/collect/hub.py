@@ -1,14 +1,14 @@
 """Files of a repository of the Hugging Face hub, at one commit, into a folder. Knows nothing of what is in them.
 
 What is sent: the names of repository and commit, and the token, if there is one, to the hub alone. What was downloaded
-is held against the digests that the hub lists, so a folder that this leaves is the commit's.
+is held against the digests that the hub lists.
 """
 
 import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +29,15 @@ REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 HEADERS = {"user-agent": f"demiurgic/{__version__}"}
 """In place of the library's own, which tells of the machine."""
 WORKERS = 4
+NOTES = ".cache"
+"""Where the library notes, beside the files, how far it has come."""
+USER = re.compile(r"(?<=//)[^/\s]+@")
+"""A name and password in an address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A model repository. `endpoint` is where the hub is, `HF_ENDPOINT` as for every program of the ecosystem."""
+    """A model repository, and the address of the hub that holds it."""
 
     name: str
     endpoint: str = HUB
@@ -41,13 +45,37 @@ class Repository:
     @classmethod
     def named(cls, name: str) -> "Repository":
         """Raises UserError for what is no name of a repository."""
+        from huggingface_hub.errors import HFValidationError
+        from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+        wanted = "wanted owner/name, as in Qwen/Qwen3-0.6B"
         if not REPOSITORY.fullmatch(name):
-            raise UserError(f"{name!r} is no repository of the hub; wanted owner/name, as in Qwen/Qwen3-0.6B.")
-        return cls(name, os.environ.get("HF_ENDPOINT", HUB).rstrip("/"))
+            raise UserError(f"{name!r} is no repository of the hub; {wanted}.")
+        try:
+            validate_repo_id(name)
+        except HFValidationError as error:
+            reason = str(error).partition(":")[0].rstrip(".")
+            raise UserError(f"{name!r} is no repository of the hub ({reason}); {wanted}.") from None
+        return cls(name, hub_endpoint())
+
+    @property
+    def shown(self) -> str:
+        """The endpoint without the name and password that an address may hold."""
+        return without_user(self.endpoint)
 
     @property
     def page(self) -> str:
-        return f"{self.endpoint}/{self.name}"
+        return f"{self.shown}/{self.name}"
+
+
+def hub_endpoint() -> str:
+    """Where the hub is: `HF_ENDPOINT`, as for every program of the ecosystem."""
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or HUB
+
+
+def without_user(text: str) -> str:
+    """A text, an address among them, without names and passwords in addresses."""
+    return USER.sub("", text)
 
 
 def require_commit(repository: Repository, revision: str | None) -> str:
@@ -66,24 +94,29 @@ def require_commit(repository: Repository, revision: str | None) -> str:
     )
 
 
-def download(
-    repository: Repository,
-    *,
-    revision: str,
-    select: Callable[[Sequence[str]], list[str]],
-    folder: Path,
-    console: Console,
-) -> None:
-    """Bring the selected files of a commit into `folder`; what an earlier try left there whole is kept.
+def list_files(repository: Repository, *, revision: str) -> "Mapping[str, RepoFile]":
+    """The files at the root of a commit, by name. Raises UserError when the hub refuses or does not answer."""
+    from huggingface_hub.hf_api import RepoFile
 
-    `select` is given the names of all files, and returns those to bring in or raises. Raises UserError when the hub
-    refuses or does not answer, when the disk has no room, and for a file that is not what the hub lists.
+    api = _api(repository)
+    with plain_errors(repository, revision=revision):
+        # Asked once, where the listing would try for half a minute.
+        api.model_info(repository.name, revision=revision)
+        tree = api.list_repo_tree(repository.name, revision=revision)
+        return {file.path: file for file in tree if isinstance(file, RepoFile)}
+
+
+def download(
+    repository: Repository, wanted: "Sequence[RepoFile]", *, revision: str, folder: Path, console: Console
+) -> None:
+    """Bring files of a commit into `folder`; what an earlier try left there whole is kept.
+
+    Raises UserError when the hub refuses or does not answer, when the disk has no room, and for a file that is not what
+    the hub lists.
     """
     from huggingface_hub import snapshot_download
 
     with plain_errors(repository, revision=revision):
-        files = _listing(repository, revision=revision)
-        wanted = [files[name] for name in select(sorted(files))]
         total = sum(file.size for file in wanted)
         folder.mkdir(parents=True, exist_ok=True)
         _refuse_small_disk(folder, needed=sum(file.size for file in wanted if not (folder / file.path).is_file()))
@@ -103,9 +136,15 @@ def download(
         _refuse_other_content(folder / file.path, file)
 
 
-def forget_progress(folder: Path) -> None:
-    """Remove what the library noted beside the files of how far it had come."""
-    shutil.rmtree(folder / ".cache", ignore_errors=True)
+def keep_only(folder: Path, names: Collection[str]) -> None:
+    """Remove all else from a folder: what was put beside a download is not the commit's."""
+    for path in list(folder.iterdir()) if folder.is_dir() else []:
+        if path.name in names:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 @contextmanager
@@ -127,7 +166,7 @@ def plain_errors(repository: Repository, *, revision: str) -> Iterator[None]:
     except GatedRepoError:
         raise UserError(
             f"{repository.name} is gated. Accept its terms at {repository.page} with your account, then set HF_TOKEN "
-            f"to a token of that account ({repository.endpoint}/settings/tokens) and run again."
+            f"to a token of that account ({repository.shown}/settings/tokens) and run again."
         ) from None
     except RepositoryNotFoundError:
         raise UserError(
@@ -159,9 +198,9 @@ def _refused(error: Any, repository: Repository) -> str:
 
 
 def _unreachable(error: Exception, repository: Repository) -> str:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    reason = without_user(" ".join(str(error).split()))[:200] or type(error).__name__
     return (
-        f"The hub at {repository.endpoint} does not answer ({reason}). Whole files that were downloaded are kept: "
+        f"The hub at {repository.shown} does not answer ({reason}). Whole files that were downloaded are kept: "
         "check the connection and run again, or download the repository elsewhere and give its folder."
     )
 
@@ -170,16 +209,6 @@ def _api(repository: Repository) -> "HfApi":
     from huggingface_hub import HfApi
 
     return HfApi(endpoint=repository.endpoint, headers=HEADERS)
-
-
-def _listing(repository: Repository, *, revision: str) -> Mapping[str, "RepoFile"]:
-    from huggingface_hub.hf_api import RepoFile
-
-    api = _api(repository)
-    # Asked once, where the listing would try for half a minute.
-    api.model_info(repository.name, revision=revision)
-    tree = api.list_repo_tree(repository.name, revision=revision)
-    return {file.path: file for file in tree if isinstance(file, RepoFile)}
 
 
 def _refuse_small_disk(folder: Path, *, needed: int) -> None:

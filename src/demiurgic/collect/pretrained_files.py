@@ -3,6 +3,7 @@
 Only what is read as data: never code, pickles, GGUF files or a second copy of the weights in another layout.
 """
 
+import hashlib
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,12 +12,19 @@ from pathlib import Path
 from typing import Literal
 
 from demiurgic.collect.licenses import FILE_NAMES, detect_license
-from demiurgic.core.console import Console, size
+from demiurgic.core.console import Console, Progress, size
 from demiurgic.core.errors import UserError
 from demiurgic.core.hashing import digest_file
-from demiurgic.models.architectures import check_config, file_names, refuse_other_than_model
+from demiurgic.models.architectures import (
+    check_description,
+    file_names,
+    refuse_other_than_model,
+    refuse_without_tokenizer,
+)
+from demiurgic.run.yaml_lines import ODD
 
 Kind = Literal["model", "adapter"]
+CHUNK_BYTES = 1 << 20
 CARD = "README.md"
 TOKENIZER = (
     "tokenizer.json",
@@ -42,10 +50,12 @@ WEIGHTS: Mapping[Kind, str] = {"model": "model*.safetensors", "adapter": "adapte
 def wanted_files(names: Sequence[str], *, kind: Kind, where: str) -> list[str]:
     """Those of a repository's file names that are brought in.
 
-    Raises UserError when there are no weights among them that can be read safely; `where` names the repository.
+    Raises UserError when there is no tokenizer among them, or no weights that can be read safely; `where` names the
+    repository.
     """
     if kind == "model":
         refuse_other_than_model(names, where=where)
+        refuse_without_tokenizer(names, where=where)
     elif "adapter_config.json" not in names and "config.json" in names:
         raise UserError(f"{where} is a model, not an adapter. Leave kind away.")
     found = [name for name in names if _is_wanted(name, kind=kind)]
@@ -54,19 +64,20 @@ def wanted_files(names: Sequence[str], *, kind: Kind, where: str) -> list[str]:
     return found
 
 
-def copy_files(source: Path, folder: Path, *, kind: Kind, console: Console) -> None:
-    """Copy what is wanted of a local folder into a new one. Raises UserError when it holds no weights."""
+def copy_files(source: Path, folder: Path, *, kind: Kind, console: Console) -> dict[str, str]:
+    """Copy what is wanted of a local folder into a new one; returns the sha256 of each file that was copied.
+
+    Raises UserError, before anything is copied, for a folder without weights and for a model that cannot be used.
+    """
     wanted = wanted_files(file_names(source), kind=kind, where=str(source))
     if kind == "model":
-        check_config(source)
+        check_description(source)
     total = sum((source / name).stat().st_size for name in wanted)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     console.say(f"  {source}: {len(wanted)} files, {size(total)}")
     with console.progress(f"copying {source.name}", total) as progress:
-        for name in wanted:
-            shutil.copyfile(source / name, folder / name)
-            progress.advance((source / name).stat().st_size)
+        return {name: _copy(source / name, folder / name, progress=progress) for name in wanted}
 
 
 def file_digests(folder: Path, *, kind: Kind) -> dict[str, str]:
@@ -85,12 +96,24 @@ def license_of(folder: Path) -> str | None:
     )
     try:
         front = YAML(typ="safe").load(match[1]) if match else None
-    except YAMLError:
+    except (YAMLError, *ODD):
         front = None  # a card is prose that many hands wrote: one that cannot be read says nothing
     if isinstance(front, dict) and front.get("license"):
         named = front.get("license_name") if front["license"] == "other" else None
-        return str(named or front["license"])
+        found = named or front["license"]
+        return ", ".join(str(name) for name in found) if isinstance(found, list) else str(found)
     return detect_license(folder)
+
+
+def _copy(source: Path, target: Path, *, progress: Progress) -> str:
+    """Copy a file; returns the sha256 of what was read, which a second look at the source need not give."""
+    digest = hashlib.sha256()
+    with source.open("rb") as reading, target.open("wb") as writing:
+        while chunk := reading.read(CHUNK_BYTES):
+            writing.write(chunk)
+            digest.update(chunk)
+            progress.advance(len(chunk))
+    return digest.hexdigest()
 
 
 def _is_wanted(name: str, *, kind: Kind) -> bool:

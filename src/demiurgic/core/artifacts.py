@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -130,8 +130,10 @@ def damage(folder: Path, part: Part, *, full: bool = False) -> str | None:
     return None
 
 
-Resolve = Callable[[str, "type[Artifact]"], Any]
-"""Turns the text of a reference into what the field holds; raises UserError. Given as validation context "resolve"."""
+Kinds = tuple["type[Artifact]", ...]
+Resolve = Callable[[str, Kinds], Any]
+"""Turns the text of a reference, to one of some kinds, into what the field holds; raises UserError. Given as validation
+context "resolve"."""
 
 
 @dataclass(frozen=True)
@@ -161,22 +163,9 @@ class Artifact:
 
         Raises UserError when there is no such part, or its files are damaged (full digests are compared).
         """
-        folder = Path(folder)
-        if (folder / MANIFEST).exists():
-            manifest = Manifest.read(folder)
-            wanted = [name for name, part in manifest.parts.items() if part.kind == cls.kind]
-            if len(wanted) != 1:
-                have = ", ".join(f"{name} ({part.kind})" for name, part in manifest.parts.items())
-                raise UserError(f"{folder} holds {have}; wanted one {cls.kind}. Name the part's folder.")
-            artifact = cls(folder / wanted[0], wanted[0], manifest)
-        else:
-            manifest = Manifest.read(folder.parent) if (folder.parent / MANIFEST).exists() else Manifest.read(folder)
-            artifact = cls(folder, folder.name, manifest)
-            part = manifest.parts.get(folder.name)
-            if part is None or part.kind != cls.kind:
-                raise UserError(f"{folder} is {'a ' + part.kind if part else 'no part'}; wanted a {cls.kind}.")
-        artifact.verify()
-        return artifact
+        found = open_artifact(Path(folder), (cls,))
+        assert isinstance(found, cls)
+        return found
 
     def verify(self) -> None:
         """Compare every file's digest; raises UserError naming the first that differs."""
@@ -186,23 +175,66 @@ class Artifact:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> CoreSchema:
-        def validate(value: Any, info: core_schema.ValidationInfo) -> Any:
-            if isinstance(value, cls):
-                return value
-            resolve: Resolve = (info.context or {}).get("resolve", _resolve_folder)
-            if not isinstance(value, str | Path):
-                found = {"kind": cls.kind, "value": repr(value)}
-                raise PydanticCustomError("reference", "wants a {kind}, found {value}", found)
-            try:
-                return resolve(str(value), cls)
-            except UserError as error:
-                raise PydanticCustomError("reference", "{reason}", {"reason": str(error)}) from None
-
-        return core_schema.with_info_plain_validator_function(validate)
+        return _reference((cls,))
 
 
-def _resolve_folder(text: str, kind: type[Artifact]) -> Artifact:
-    return kind.open(text)
+def open_artifact(folder: Path, kinds: Kinds) -> Artifact:
+    """Open a part's folder, or a step's folder that has exactly one part of these kinds, as `Artifact.open` does."""
+    by_name = {kind.kind: kind for kind in kinds}
+    if (folder / MANIFEST).exists():
+        manifest = Manifest.read(folder)
+        wanted = [name for name, part in manifest.parts.items() if part.kind in by_name]
+        if len(wanted) != 1:
+            have = ", ".join(f"{name} ({part.kind})" for name, part in manifest.parts.items())
+            raise UserError(f"{folder} holds {have}; wanted one {' or '.join(by_name)}. Name the part's folder.")
+        folder /= wanted[0]
+    else:
+        manifest = Manifest.read(folder.parent) if (folder.parent / MANIFEST).exists() else Manifest.read(folder)
+    part = manifest.parts.get(folder.name)
+    if part is None or part.kind not in by_name:
+        raise UserError(f"{folder} is {a_kind(part.kind) if part else 'no part'}; wanted {a_kind(*by_name)}.")
+    artifact = by_name[part.kind](folder, folder.name, manifest)
+    artifact.verify()
+    return artifact
+
+
+def a_kind(*names: str) -> str:
+    """`a model or adapter`, `an adapter`."""
+    return f"{'an' if names[0][0] in 'aeiou' else 'a'} {' or '.join(names)}"
+
+
+def _reference(kinds: Kinds) -> CoreSchema:
+    """A reference to any of these kinds."""
+
+    def validate(value: Any, info: core_schema.ValidationInfo) -> Any:
+        if isinstance(value, kinds):
+            return value
+        resolve: Resolve = (info.context or {}).get("resolve", _resolve_folder)
+        if not isinstance(value, str | Path):
+            found = {"wanted": a_kind(*(kind.kind for kind in kinds)), "value": repr(value)}
+            raise PydanticCustomError("reference", "wants {wanted}, found {value}", found)
+        try:
+            return resolve(str(value), kinds)
+        except UserError as error:
+            raise PydanticCustomError("reference", "{reason}", {"reason": str(error)}) from None
+
+    return core_schema.with_info_plain_validator_function(validate)
+
+
+def _resolve_folder(text: str, kinds: Kinds) -> Artifact:
+    return open_artifact(Path(text), kinds)
+
+
+class _Either:
+    """Reads a union of kinds as one reference, so that a mistake is answered once and names them all."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        return _reference(get_args(source))
+
+
+ArtifactT = TypeVar("ArtifactT", bound=Artifact)
+Either = Annotated[ArtifactT, _Either()]
+"""A reference to one of several kinds: `Either[Model | Adapter]`."""
 
 
 class Dataset(Artifact):

@@ -28,3 +28,9 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """One sentence for an unknown name: the nearest one, and all that exist."""
     names = sorted(known)
     return f'There is no {what} "{name}".{nearest(name, names)} Known: {", ".join(names) or "none"}.'
+
+
+def place_of(location: Iterable[int | str]) -> tuple[int | str, ...]:
+    """Where in what a person wrote an error of pydantic stands, without the names of pydantic's own machinery."""
+    own = ("function-", "list[", "lax-", "json-")
+    return tuple(part for part in location if not str(part).startswith(own))

@@ -24,7 +24,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from demiurgic.core.errors import UserError, nearest, unknown
+from demiurgic.core.errors import UserError, nearest, place_of, unknown
 from demiurgic.core.metric import JSON
 
 
@@ -159,7 +159,7 @@ class Registry:
             options = entry.options.model_validate(own, context=context)
         except ValidationError as error:
             reason = _first_error(error, entry.name, [*entry.options.model_fields, *shared_fields])
-            place = list(error.errors()[0]["loc"])
+            place = [*place_of(error.errors()[0]["loc"])]
             raise PydanticCustomError("choice", "{reason}", {"reason": reason, "place": place}) from None
         return Choice(self, entry, options, shared)
 
@@ -205,9 +205,11 @@ def _options_of(make: Callable[..., Any], name: str) -> type[Options]:
 
 def _first_error(error: ValidationError, name: str, fields: list[str]) -> str:
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
+    where = ".".join(str(part) for part in place_of(first["loc"]))
     if first["type"] == "extra_forbidden":
         return f'{name} has no option "{where}".{nearest(where, fields)} It takes: {", ".join(fields) or "none"}.'
     if first["type"] == "missing":
         return f'{name} needs the option "{where}".'
+    if first["type"] in ("reference", "choice"):
+        return f"{name}.{where}: {first['msg']}"
     return f"{name}.{where}: {first['msg']}; found {first['input']!r}."

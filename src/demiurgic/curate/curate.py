@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from demiurgic.core.registry import Choice
 from demiurgic.curate.duplicates import Seen
 from demiurgic.curate.filters import FILTERS, Drop, FilterChoice
 from demiurgic.curate.judge import Judged, judge
+from demiurgic.curate.row_fields import Wanted
 from demiurgic.curate.split import SIDES, Side, Split, side_of, split_group
 from demiurgic.run.context import Context
 from demiurgic.run.stage import Stage, StageConfig
@@ -87,7 +88,7 @@ class _Account:
 
 def run(config: CurateConfig, out: Path, context: Context) -> Summary:
     """Keep the rows worth training on, split them by group, and write down why each other row went."""
-    account, seen = _Account(), Seen()
+    account, seen, wanted = _Account(), Seen(), Wanted(_fields_read(config.filters))
     seed = context.random.number("split")
     num_rows = config.data.num_rows
     with ExitStack() as stack:
@@ -96,6 +97,7 @@ def run(config: CurateConfig, out: Path, context: Context) -> Summary:
         judged = judge(config.data.rows(), filters=config.filters, engine=context.engine, num_rows=num_rows)
         for item in judged:
             account.rows_in += 1
+            wanted.see(item.row)
             progress.advance()
             drop = item.drop or (_repeat(item, seen) if config.deduplicate == "exact" else None)
             if drop:
@@ -107,10 +109,17 @@ def run(config: CurateConfig, out: Path, context: Context) -> Summary:
             account.place(group, side)
             writers[side].write(item.row)
     account.check(num_rows=num_rows, written={part: writer.num_rows for part, writer in writers.items()})
+    if account.rows_in:
+        wanted.check()
     summary = account.summary()
     write_text(out / ACCOUNTING, json.dumps(summary.to_json(), indent=1, ensure_ascii=False) + "\n")
     _check_sides(account, config.split)
     return summary
+
+
+def _fields_read(filters: Sequence[Choice]) -> list[str]:
+    options = ((choice, choice.entry.facts.get("reads")) for choice in filters)
+    return [str(getattr(choice.options, str(option))) for choice, option in options if option]
 
 
 def _repeat(item: Judged, seen: Seen) -> Drop | None:

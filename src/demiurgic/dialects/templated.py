@@ -67,8 +67,8 @@ class Templated(Dialect):
         except UnwritableError as lacking:
             raise UserError(
                 f"The tokenizer's chat template cannot be trained on: of a question and its answer it makes {lacking}. "
-                "Give the folder a chat_template.jinja that writes the turns in order, each answer followed by a "
-                "special token."
+                "Put a chat_template.jinja that writes the turns in order, each answer followed by a special token, "
+                "into the folder it comes from, and fetch again."
             ) from None
 
     def render_messages(

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, NonNegativeInt, PositiveFloat, model_validator
 
-from demiurgic.core.artifacts import Adapter, Gguf, Model, Tokens
+from demiurgic.core.artifacts import Adapter, Either, Gguf, Model, Tokens
 from demiurgic.core.errors import UserError, unknown
 from demiurgic.core.files.atomic import write_text
 from demiurgic.core.metric import JSON, Metric, Summary
-from demiurgic.export.fit import refuse_other_base, windows_for
-from demiurgic.export.source import ModelOrAdapter, is_adapter, origins
+from demiurgic.export.fit import refuse_quantized_base, windows_for
+from demiurgic.export.source import is_adapter, origins
 from demiurgic.models.gguf.adapter import ADAPTER_TYPES
 from demiurgic.models.gguf.types import FILE_TYPES
 from demiurgic.run.context import Context
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 VERIFICATION = "verification.json"
 TENSORS = "tensors.json"
+NAME_DIGITS = 12
 
 
 def _known_type(name: str) -> str:
@@ -43,10 +44,22 @@ def _known_type(name: str) -> str:
     return name
 
 
+def _plain_name(name: str) -> str:
+    from demiurgic.models.gguf.vocabulary import refuse_telling_name
+
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError(f'"{name}" is no plain name; use letters, digits, and . _ - between them')
+    try:
+        refuse_telling_name(name)
+    except UserError as error:
+        raise ValueError(str(error)) from None
+    return name
+
+
 class ExportConfig(StageConfig):
     """What to export, as what, and how near it must be."""
 
-    model: ModelOrAdapter
+    model: Either[Model | Adapter]
     base: Model | None = None
     """The model that an adapter was trained on."""
     format: Literal["gguf"] = "gguf"
@@ -54,6 +67,9 @@ class ExportConfig(StageConfig):
     """A type of GGUF file, such as `q4_k_m`; for an adapter f32 or f16."""
     data: Tokens | None = None
     """What to compare file and source on, in the model's own tokens; texts of this package's own by default."""
+    name: Annotated[str, AfterValidator(_plain_name)] | None = None
+    """What the file calls itself, and its name up to the type; by default the first digits of the model's digest, so
+    that equal contents make equal files whatever their steps are called."""
     max_kl: PositiveFloat | None = None
     """The largest mean KL to the source, in nats per token, in place of the one that is usual for the type."""
     max_token_mismatches: NonNegativeInt = 0
@@ -74,6 +90,11 @@ class ExportConfig(StageConfig):
         return self
 
     @property
+    def file_name(self) -> str:
+        """What the file is called, without its type."""
+        return self.name or self.model.digest[:NAME_DIGITS]
+
+    @property
     def source(self) -> Model:
         """The model whose tokenizer and architecture the file has: an adapter's is its base's."""
         return self.model if self.base is None else self.base  # type: ignore[return-value]
@@ -83,10 +104,10 @@ def run(config: ExportConfig, out: Path, context: Context) -> Summary:
     """Write a model or an adapter as a GGUF file, and prove that the file is its source."""
     windows = windows_for(config.source, config.data) if config.data is not None else None
     if isinstance(config.model, Adapter):
-        refuse_other_base(config.model, config.source)
+        refuse_quantized_base(config.model, base=config.source)
     part = out / "gguf"
     part.mkdir()
-    file = part / f"{_plain(config.model.manifest.step)}-{config.type}.gguf"
+    file = part / f"{config.file_name}-{config.type}.gguf"
     export = _write_adapter if is_adapter(config.model) else _write_model
     made = export(config, file, out, context)
     write_text(out / TENSORS, json.dumps(dict(made.written.tensor_types), indent=1) + "\n")
@@ -118,7 +139,7 @@ def _write_model(config: ExportConfig, file: Path, out: Path, context: Context) 
             config.source.path,
             file,
             type=config.type,
-            name=_plain(config.model.manifest.step),
+            name=config.file_name,
             workers=_cores(context),
             progress=bar,
         )
@@ -131,8 +152,7 @@ def _write_adapter(config: ExportConfig, file: Path, out: Path, context: Context
     from demiurgic.models.gguf.write import write_gguf
 
     started = time.perf_counter()
-    name = _plain(config.model.manifest.step)
-    written = write_adapter_gguf(config.model.path, config.source.path, file, type=config.type, name=name)
+    written = write_adapter_gguf(config.model.path, config.source.path, file, type=config.type, name=config.file_name)
     seconds = time.perf_counter() - started
     base_file = out / "base.gguf"
     write_gguf(config.source.path, base_file, type="f32", name="base", workers=_cores(context))
@@ -166,8 +186,9 @@ def _proven(config: ExportConfig, made: _Made, out: Path, context: Context, *, w
     write_text(out / VERIFICATION, json.dumps({**summary.to_json(), "misses": misses}, indent=1) + "\n")
     if misses:
         raise UserError(
-            f"{file.name} is not its source: {'; '.join(misses)}. It is not published; it lies in {file.parent}, with "
-            f"all figures in {VERIFICATION} beside. {_advice(config, verified)}"
+            f"{file.name}, made of {config.model.manifest.step}, is not its source: {'; '.join(misses)}. It is not "
+            f"published; it lies in {file.parent}, with all figures in {VERIFICATION} beside. "
+            f"{advice(config, verified, limit)}"
         )
     return summary
 
@@ -189,12 +210,15 @@ def _summary(
         "greedy_equal": verified.greedy.share,
         "token_texts": verified.tokens.texts,
         "token_mismatches": verified.tokens.mismatches,
+        "header_fields": verified.header.fields,
         "bits_per_weight": written.bits_per_weight,
         "file_bytes": written.num_bytes,
         "source_bytes": stored,
         "ratio": stored / written.num_bytes,
         **seconds,
     }
+    if verified.far_kl is not None:
+        counted["far_kl"] = verified.far_kl
     if verified.running_kl is not None and verified.weights is not None:
         counted |= {"running_kl": verified.running_kl, "furthest_tensor_error": verified.weights.error}
     if verified.effect_kl and verified.share_of_effect is not None:
@@ -221,24 +245,40 @@ def _limit(config: ExportConfig) -> "Limit":
     return limit_of(type, max_kl=config.max_kl, max_token_mismatches=config.max_token_mismatches)
 
 
-def _advice(config: ExportConfig, verified: "Verified") -> str:
-    """What to do about a file that is not its source."""
-    if verified.tokens.mismatches > config.max_token_mismatches:
+def advice(config: ExportConfig, verified: "Verified", limit: "Limit") -> str:
+    """What to do about a file that is not its source, by the figures that say so."""
+    if verified.tokens.mismatches > limit.max_token_mismatches:
         return (
             "llama.cpp reads this tokenizer in another way, and gives the model other tokens than it was trained on "
-            "wherever texts are like the one shown. If yours never are, state it as max_token_mismatches."
+            f"wherever texts are like the one shown{_known_difference(config)}. If yours never are, state it as "
+            "max_token_mismatches."
         )
-    if config.type in ADAPTER_TYPES:
-        return "At this type a file differs by rounding alone, so the export is at fault and not the type: report it."
-    finer = list(FILE_TYPES)[: list(FILE_TYPES).index(config.type)]
+    if verified.effect_kl == 0:
+        return "Train it first, or export its base."
+    if len(verified.misses(limit)) > 1 or not verified.loses_too_much(limit) or config.type in ADAPTER_TYPES:
+        return (
+            "This is more than the loss of a type, so the export is at fault, and no limit makes it right: report it."
+        )
+    return _other_type_or_limit(config.type)
+
+
+def _other_type_or_limit(type: str) -> str:
+    from demiurgic.models.gguf.limits import PUBLISHED
+
+    finer = list(FILE_TYPES)[: list(FILE_TYPES).index(type)][-3:]
+    known = type if type in PUBLISHED else "q4_k_m"
     return (
-        f"Take a finer type ({', '.join(finer[-3:])}), or, if this much loss is known and accepted, state it as max_kl."
+        f"Take a finer type ({', '.join(finer)}), or, if this much loss is known and accepted, state it as max_kl. "
+        "Models of billions of parameters, trained on very many tokens, usually need that: llama.cpp's own figure for "
+        f"Llama-3-8B in {known} is {PUBLISHED[known]:.1e}."
     )
 
 
-def _plain(name: str) -> str:
-    """A step's name as part of a file's name: `student[seed=1]` is `student-seed-1`."""
-    return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.")
+def _known_difference(config: ExportConfig) -> str:
+    from demiurgic.models.gguf.vocabulary import differs_on
+
+    where = differs_on(config.source.path)
+    return f" (it is known to differ on {where})" if where else ""
 
 
 def _cores(context: Context) -> int:

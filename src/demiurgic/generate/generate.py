@@ -8,30 +8,32 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from pydantic import Field, model_validator
 
 from demiurgic.core.artifacts import Dataset
 from demiurgic.core.errors import UserError
-from demiurgic.core.metric import JSON, Metric, Summary
+from demiurgic.core.metric import JSON, Summary
 from demiurgic.core.records import Row, RowWriter
+from demiurgic.generate.account import Account, Outcome
 from demiurgic.generate.in_order import in_order
-from demiurgic.generate.questions import Question, Questions, Unaskable, with_answer
+from demiurgic.generate.questions import Asked, Question, Questions, Unaskable, with_answer
 from demiurgic.providers import ProviderChoice
-from demiurgic.providers.base import ContextTooLongError, Reply, Request, Sampling, collect
+from demiurgic.providers.base import ContextTooLongError, Provider, Reply, Request, Sampling, collect
 from demiurgic.providers.journal import Journal, Journaled, Tally, open_journal
 from demiurgic.providers.retries import Retrying
 from demiurgic.run.context import Context
 from demiurgic.run.stage import Stage, StageConfig
 
-TOO_LONG = "the question does not fit the teacher's context"
+TOO_LONG = "the question and max_tokens ({max_tokens}) do not fit the teacher's context"
 CUT_OFF = "the answer was cut off at max_tokens"
 REFUSED = "the teacher refused"
+OTHER = 'the teacher ended its answer with "{word}"'
 EMPTY = "the answer is empty"
 
 
@@ -40,7 +42,7 @@ class GenerateConfig(StageConfig):
     prompts: Dataset
     """Conversations; what stands before the last answer is the question."""
     count: int | None = Field(default=None, gt=0)
-    """So many questions, chosen by row id; None asks them all."""
+    """So many questions, chosen by row id among the rows that can be asked; None asks them all."""
     samples: int = Field(default=1, gt=0)
     """Answers to each question."""
     system: str | None = None
@@ -60,13 +62,8 @@ class GenerateConfig(StageConfig):
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What became of one question, or of a row that is none."""
-
-    row: Row
-    reply: Reply | None = None
-    drop: str | None = None
+class _AskingFailedError(UserError):
+    """The teacher did not answer, for the reason given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,25 +73,22 @@ class _Asker:
     config: GenerateConfig
     teacher: Retrying
     context: Context
-    journal: Journal
 
-    def __call__(self, asked: tuple[Question | Unaskable, int]) -> _Outcome:
+    def __call__(self, asked: Asked) -> Outcome:
         question, sample = asked
         if isinstance(question, Unaskable):
-            return _Outcome(question.row, drop=question.reason)
+            return Outcome(question.row, drop=question.reason, stands_for=self.config.samples)
         name = teacher_name(self.teacher.identity)
         request = Request(question.messages, self._sampling(question.row.id, sample), sample)
         try:
             reply = collect(self.teacher.complete(request))
         except ContextTooLongError:
-            return _Outcome(with_answer(question, None, sample=sample, teacher=name), drop=TOO_LONG)
+            reason = TOO_LONG.format(max_tokens=self.config.max_tokens)
+            return Outcome(with_answer(question, None, sample=sample, teacher=name), drop=reason)
         except UserError as error:
-            raise UserError(
-                f"{error} That was for row {question.row.id}. {self.journal.num_answers()} answers are kept in "
-                f"{self.journal.path}: the same command goes on from there."
-            ) from error
+            raise _AskingFailedError(f"{error} That was for row {question.row.id}.") from error
         row = with_answer(question, reply.text, sample=sample, teacher=name)
-        return _Outcome(_with_facts(row, question.row.id, sample, reply), reply, _why_not(reply))
+        return Outcome(_with_facts(row, question.row.id, sample, reply), reply, _why_not(reply))
 
     def stop(self) -> None:
         """Wait for nothing but the answers under way."""
@@ -120,6 +114,8 @@ def _why_not(reply: Reply) -> str | None:
         return REFUSED
     if reply.finish == "length":
         return CUT_OFF
+    if reply.finish == "other":
+        return OTHER.format(word=(reply.raw or {}).get("finish_reason"))
     return None if reply.text.strip() else EMPTY
 
 
@@ -135,73 +131,26 @@ def _with_meta(row: Row, **more: JSON) -> Row:
     return replace(row, meta=json.dumps({**row.facts, **more}, ensure_ascii=False, sort_keys=True))
 
 
-class _Account:
-    """Where every question went."""
-
-    def __init__(self) -> None:
-        self.num_kept = 0
-        self.num_replies = 0
-        self.num_uncounted = 0
-        self.prompt_tokens = 0
-        self.completion_tokens = 0
-        self.dropped: Counter[str] = Counter()
-
-    def take(self, outcome: _Outcome) -> None:
-        if outcome.drop is None:
-            self.num_kept += 1
-        else:
-            self.dropped[outcome.drop] += 1
-        if outcome.reply is None:
-            return
-        self.num_replies += 1
-        usage = outcome.reply.usage
-        self.num_uncounted += usage is None
-        self.prompt_tokens += usage.prompt_tokens if usage else 0
-        self.completion_tokens += usage.completion_tokens if usage else 0
-
-    def check(self, tally: Tally, *, kept: int, dropped: int) -> None:
-        """Raises AssertionError unless every reply came from somewhere and went somewhere."""
-        if self.num_replies != tally.asked + tally.kept or (kept, dropped) != (self.num_kept, self.dropped.total()):
-            raise AssertionError(
-                f"answers were lost: {tally} gave {self.num_replies}; {self.num_kept} kept and {self.dropped} dropped "
-                f"were counted, {kept} and {dropped} written"
-            )
-
-    def summary(self, tally: Tally, *, identity: Mapping[str, JSON], seconds: float) -> Summary:
-        numbers: dict[str, float] = {
-            "rows": self.num_kept,
-            "dropped": self.dropped.total(),
-            "asked": tally.asked,
-            "from_journal": tally.kept,
-            "unknown": tally.unknown,
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.completion_tokens,
-            "answers_without_token_counts": self.num_uncounted,
-            "seconds": round(seconds, 3),
-        }
-        if tally.tokens:
-            numbers["tokens_per_second"] = round(tally.tokens / seconds, 2)
-        facts: dict[str, JSON] = {"teacher": dict(identity), "dropped": dict(sorted(self.dropped.items()))}
-        return Summary({name: Metric.exact(number) for name, number in numbers.items()}, facts)
-
-
 def run(config: GenerateConfig, out: Path, context: Context) -> Summary:
     """Ask a teacher and keep its answers as rows; what was ever answered is never asked, or paid for, again."""
-    account, started = _Account(), time.perf_counter()
+    account, started = Account(), time.perf_counter()
     questions = Questions(config.prompts, config.count, config.system)
     total = config.samples * (config.count or config.prompts.num_rows)
     with ExitStack() as stack:
         rows, dropped = (stack.enter_context(RowWriter(out / part)) for part in ("rows", "dropped"))
         journal = stack.enter_context(open_journal(context))
-        inner = Journaled(config.teacher(context), journal)
+        provider = config.teacher(context)
+        inner = Journaled(provider, journal)
         teacher = stack.enter_context(Retrying(inner, console=context.console, seeds=context.random))
+        _refuse_no_room(provider, max_tokens=config.max_tokens)
         progress = stack.enter_context(context.console.progress("asking", total=total))
-        asker = _Asker(config, teacher, context, journal)
-        asked = _repeated(questions.chosen(), config.samples)
+        asker = _Asker(config, teacher, context)
+        asked = account.begun(_repeated(questions.chosen(), config.samples))
         outcomes = in_order(asker, asked, at_once=context.requests_in_flight, on_stop=asker.stop)
+        stack.enter_context(_going_on_later(journal))
         for outcome in stack.enter_context(closing(outcomes)):
             account.take(outcome)
-            progress.advance()
+            progress.advance(outcome.stands_for)
             progress.show(f"{account.num_replies / (time.perf_counter() - started):.1f} answers/s")
             if outcome.drop is None:
                 rows.write(outcome.row)
@@ -209,19 +158,42 @@ def run(config: GenerateConfig, out: Path, context: Context) -> Summary:
                 dropped.write(_with_meta(outcome.row, dropped={"reason": outcome.drop, "evidence": ""}))
         tally, identity = journal.tally, teacher.identity
     account.check(tally, kept=rows.num_rows, dropped=dropped.num_rows)
-    _warn(tally, context)
+    _warn(tally, questions.skipped, context)
     _refuse_nothing(account)
-    return account.summary(tally, identity=identity, seconds=time.perf_counter() - started)
+    return account.summary(tally, identity=identity, skipped=questions.skipped, seconds=time.perf_counter() - started)
 
 
-def _repeated(items: Iterator[Question | Unaskable], samples: int) -> Iterator[tuple[Question | Unaskable, int]]:
+def _refuse_no_room(provider: Provider, *, max_tokens: int) -> None:
+    room = provider.context_length
+    if room is not None and room <= max_tokens:
+        raise UserError(
+            f"max_tokens is {max_tokens}, and the teacher's context holds {room} tokens, question and answer together: "
+            "no question fits. Set a smaller max_tokens."
+        )
+
+
+@contextmanager
+def _going_on_later(journal: Journal) -> Iterator[None]:
+    """Say of a failure how much is kept: by then the answers that were under way have come."""
+    try:
+        yield
+    except _AskingFailedError as error:
+        raise UserError(
+            f"{error} {journal.num_answers()} answers are kept in {journal.path}: the same command goes on from there."
+        ) from error.__cause__
+
+
+def _repeated(items: Iterator[Question | Unaskable], samples: int) -> Iterator[Asked]:
     """Each question once per sample; what cannot be asked, once."""
     return chain.from_iterable(
         ((item, sample) for sample in range(1 if isinstance(item, Unaskable) else samples)) for item in items
     )
 
 
-def _warn(tally: Tally, context: Context) -> None:
+def _warn(tally: Tally, skipped: Counter[str], context: Context) -> None:
+    if skipped:
+        reasons = "; ".join(f"{number:,} × {reason}" for reason, number in skipped.most_common())
+        context.console.say(f"Rows that count was not chosen from: {reasons}.")
     if tally.unknown:
         context.console.say(
             f"{tally.unknown} questions were in flight when a run was killed or a connection was lost. They were asked "
@@ -229,10 +201,15 @@ def _warn(tally: Tally, context: Context) -> None:
         )
 
 
-def _refuse_nothing(account: _Account) -> None:
+def _refuse_nothing(account: Account) -> None:
     if not account.num_kept:
         reasons = "; ".join(f"{number} × {reason}" for reason, number in account.dropped.most_common())
         raise UserError(f"No row is left to keep: {reasons or 'the prompts are empty'}. Change what is asked, and how.")
+
+
+def _needs(config: GenerateConfig) -> list[str]:
+    """Of the rows, and of the teacher as its registration says."""
+    return ["pyarrow", *cast("list[str]", config.teacher.entry.facts.get("needs", []))]
 
 
 STAGE = Stage(
@@ -241,5 +218,5 @@ STAGE = Stage(
     run,
     makes={"rows": Dataset, "dropped": Dataset},
     uses_seed=True,
-    needs=("pyarrow",),
+    needs=_needs,
 )

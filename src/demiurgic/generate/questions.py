@@ -1,8 +1,10 @@
 """Which rows are asked, and what of them is the question. Knows no teacher and no answer."""
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from demiurgic.core.artifacts import Dataset
 from demiurgic.core.errors import UserError
@@ -24,6 +26,10 @@ class Unaskable:
 
     row: Row
     reason: str
+
+
+Asked: TypeAlias = tuple[Question | Unaskable, int]
+"""A question, or a row that is none, and the number of the sample."""
 
 
 def question_of(row: Row, *, system: str | None = None) -> Question | Unaskable:
@@ -50,26 +56,37 @@ def question_of(row: Row, *, system: str | None = None) -> Question | Unaskable:
 class Questions:
     """The rows of a dataset as questions, in its order: `count` of them, or all.
 
-    Which ones depends on their ids alone, so that a smaller count is a part of a larger one.
+    Which ones depends on their ids alone, so that a smaller count is a part of a larger one. `skipped` counts by reason
+    what `count` was not chosen from; without it such rows are given as they are.
     """
 
     prompts: Dataset
     count: int | None = None
     system: str | None = None
+    skipped: Counter[str] = field(default_factory=Counter)
 
     def chosen(self) -> Iterator[Question | Unaskable]:
-        """Every row that is asked, and every row that cannot be. Raises UserError when there are fewer than `count`."""
-        wanted = None if self.count is None else self._wanted(self.count)
+        """`count` questions, or every row. Raises UserError when there are fewer than `count`."""
+        if self.count is None:
+            yield from self._all()
+            return
+        wanted = self._wanted(self.count)
         for item in self._all():
-            if wanted is None or isinstance(item, Unaskable) or item.row.id in wanted:
+            if isinstance(item, Question) and item.row.id in wanted:
                 yield item
 
     def _all(self) -> Iterator[Question | Unaskable]:
         return (question_of(row, system=self.system) for row in self.prompts.rows())
 
+    def _askable_ids(self) -> Iterator[str]:
+        for item in self._all():
+            if isinstance(item, Question):
+                yield item.row.id
+            else:
+                self.skipped[item.reason] += 1
+
     def _wanted(self, count: int) -> set[str]:
-        ids = (item.row.id for item in self._all() if isinstance(item, Question))
-        wanted = set(_smallest(ids, count))
+        wanted = set(_smallest(self._askable_ids(), count))
         if len(wanted) < count:
             raise UserError(
                 f"count asks for {count} questions, and the prompts hold {len(wanted)}. Give a smaller count, leave it "
@@ -84,12 +101,16 @@ def _smallest(ids: Iterable[str], count: int) -> Iterator[str]:
 
 
 def with_answer(question: Question, answer: str | None, *, sample: int, teacher: str) -> Row:
-    """The row of a question and the answer to it, or of the question alone where there is none."""
+    """The row of a question and the answer to it, or of the question alone where there is none.
+
+    Earlier answers, which this teacher did not write, get the weight 0: they are context, and not learned.
+    """
+    asked = tuple(replace(m, weight=0.0) if m.role == "assistant" else m for m in question.messages)
     said = () if answer is None else (Message("assistant", answer),)
     return replace(
         question.row,
         id=f"{question.row.id}#{sample}",
-        messages=(*question.messages, *said),
+        messages=(*asked, *said),
         rejected=(),
         scores={},
         teacher=teacher,

@@ -6,6 +6,7 @@ Checks who belongs together, merges, proves; the merge is in `write.py`, the pro
 import json
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from demiurgic.core.artifacts import Adapter, Manifest, Model, Tokens
 from demiurgic.core.errors import UserError
@@ -23,10 +24,10 @@ from demiurgic.merge.proof import (
     told,
 )
 from demiurgic.merge.write import Addition, Dtype, Onto, read_addition, write_merged
-from demiurgic.models.lora import BaseFacts, LoraSpec, read_base
-from demiurgic.models.nf4 import refuse_quantized
+from demiurgic.models.architectures import refuse_quantized
+from demiurgic.models.belongs import refuse_other_base, refuse_other_tokenizer
+from demiurgic.models.lora import BaseFacts, LoraSpec
 from demiurgic.models.shards import stored_precision
-from demiurgic.models.tokenizer import tokenizer_digest
 from demiurgic.models.windows import Windows
 from demiurgic.run.context import Context
 from demiurgic.run.stage import Stage, StageConfig
@@ -59,28 +60,42 @@ def run(config: MergeConfig, out: Path, context: Context) -> Summary:
     addition = read_addition(adapter, base=base, nf4=facts.precision == "nf4")
     windows = _windows(config)
     device = str(resolve_device(context.device))
-    wanted = reference(base, adapter, nf4=addition.nf4, windows=windows, device=device)
-    if config.onto != _right(addition):
-        write_merged(base, addition, out / "refused", onto=config.onto, dtype=config.dtype)
-        reason = _wrong_base(config, addition, out / "refused", wanted, device=device)
-        shutil.rmtree(out / "refused")
-        raise UserError(reason)
-    write_merged(base, addition, out / "model", onto=config.onto, dtype=config.dtype)
-    proof = prove(base, addition, out / "model", wanted, device=device)
+    with TemporaryDirectory(dir=out, prefix="logits-") as scratch:
+        wanted = reference(base, adapter, nf4=addition.nf4, windows=windows, device=device, scratch=Path(scratch))
+        if config.onto != _right(addition):
+            write_merged(base, addition, out / "refused", onto=config.onto, dtype=config.dtype)
+            reason = _wrong_base(config, addition, out / "refused", wanted, facts=facts, device=device)
+            shutil.rmtree(out / "refused")
+            raise UserError(reason)
+        write_merged(base, addition, out / "model", onto=config.onto, dtype=config.dtype)
+        proof = prove(base, addition, out / "model", wanted, device=device)
     write_text(out / PROOF, json.dumps(proof.to_json(), indent=1) + "\n")
     if proof.misses():
-        raise UserError(_missed(config, proof))
+        raise UserError(
+            f"The merged model is not the adapter {_named(config.adapter.manifest)} applied to its base "
+            f"({', '.join(proof.misses())}): {proof.told()}. It is not published. {advice(proof, out / PROOF)}"
+        )
     return _summary(config, addition, proof, base=facts, merged=out / "model")
 
 
-def _missed(config: MergeConfig, proof: Proof) -> str:
-    by_tensor = {"projection", "residual", "strangers"} & set(proof.misses())
-    coarse = not by_tensor and config.dtype == "base"
-    return (
-        f"The merged model is not the adapter {_named(config.adapter.manifest)} applied to its base "
-        f"({', '.join(proof.misses())}): {proof.told()}. It is not published. "
-        + ("Every tensor is right but for its dtype's rounding: set dtype: fp32." if coarse else "Run the step again.")
-    )
+def advice(proof: Proof, evidence: Path) -> str:
+    """What to do about a merge that misses: what is stored too coarsely, or learned too little, a person can mend."""
+    misses, least = set(proof.misses()), proof.least_present
+    if misses & {"residual", "strangers"}:
+        return f"A tensor is not what was to be written, so the merge itself is at fault: report it, with {evidence}."
+    if "projection" in misses:
+        kept = f"{least.precision} keeps {percent(least.projection)} of the update of {least.name}"
+        if least.precision != "fp32":
+            return f"Its dtype is too coarse: {kept}; set dtype: fp32."
+        return f"The update is too small: {kept}. Train the adapter further, or use the base as it is."
+    if proof.coarse is not None:
+        return f"Every tensor is right but for the rounding to {proof.coarse}: set dtype: fp32."
+    if "kl_share_of_effect" in misses:
+        return (
+            "Every tensor is right, and the adapter's effect is below what can be compared in fp32. Train the adapter "
+            "further, or use the base as it is."
+        )
+    return f"Every tensor is right, and its predictions are not: report it, with {evidence}."
 
 
 def _right(addition: Addition) -> Onto:
@@ -90,13 +105,7 @@ def _right(addition: Addition) -> Onto:
 def _belonging(config: MergeConfig) -> BaseFacts:
     """What the adapter says of its base. Raises UserError unless it is this one, and the update is all there is."""
     adapter, base = config.adapter, config.base
-    facts = read_base(adapter.path)
-    if facts.base_digest != base.digest:
-        raise UserError(
-            f"The adapter {_named(adapter.manifest)} was trained on another base: its {facts.source or 'base'} has the "
-            f"digest {facts.base_digest[:16]}, and {_named(base.manifest)} has {base.digest[:16]}. Give the model that "
-            "it was trained on."
-        )
+    facts = refuse_other_base(adapter.path, base)
     refuse_quantized(base.path)
     beyond = LoraSpec.read(adapter.path).beyond_plain
     if beyond:
@@ -116,27 +125,28 @@ def _windows(config: MergeConfig) -> Windows | None:
     if config.data is None:
         return None
     windows = Windows.open(config.data.path)
-    if windows.tokenizer_digest != tokenizer_digest(config.base.path):
-        raise UserError(
-            f"The tokens in {config.data.path} were made with another tokenizer than that of the base "
-            f"{config.base.path}. Tokenize rows with the base's own tokenizer, or leave data away."
-        )
+    refuse_other_tokenizer(windows, folder=config.base.path)
     return windows
 
 
-def _wrong_base(config: MergeConfig, addition: Addition, merged: Path, wanted: Reference, *, device: str) -> str:
+def _wrong_base(
+    config: MergeConfig, addition: Addition, merged: Path, wanted: Reference, *, facts: BaseFacts, device: str
+) -> str:
     """Why this adapter is not merged there, with what it would be: measured, not supposed."""
     trained = "in 4 bits (nf4)" if addition.nf4 else "in full precision"
+    known = "was trained" if facts.proven else "does not say what it was trained on, and is taken to be trained"
     kl = compared(merged, wanted, device=device)
-    lost = ""
+    otherwise, lost = "", ""
+    if not (facts.proven or addition.nf4):
+        otherwise = " If it was trained on 4 bits, fetch it with precision: nf4, and set onto: dequantized."
     if addition.nf4 and config.onto == "nf4":
         tensors, _ = compare_tensors(config.base.path, addition, merged)
         survives = sum(tensor.projection for tensor in tensors) / len(tensors)
         lost = f" Of the update {percent(survives)} survives the new 4 bits, on average over the tensors."
     return (
-        f"The adapter {_named(config.adapter.manifest)} was trained on its base {trained}; with onto: {config.onto} it "
+        f"The adapter {_named(config.adapter.manifest)} {known} on its base {trained}; with onto: {config.onto} it "
         f"would become another model: {told(kl, effect=wanted.effect)}.{lost} Set onto: {_right(addition)}"
-        f"{', and quantize the merged model afterwards' if config.onto == 'nf4' else ''}."
+        f"{', and quantize the merged model afterwards' if config.onto == 'nf4' else ''}.{otherwise}"
     )
 
 

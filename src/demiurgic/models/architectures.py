@@ -8,16 +8,26 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from demiurgic.core.errors import UserError
 from demiurgic.core.optional import require
+from demiurgic.models.lfs import refuse_pointer
 from demiurgic.models.shards import StoredTensor, stored_precision, stored_tensors
 from demiurgic.models.tokenizer import dialect_of, load_tokenizer
 
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
 CONFIG = "config.json"
 WANTED = "Wanted a Hugging Face folder: config.json, weights in safetensors, tokenizer.json."
+GENERATION_CONFIG = "generation_config.json"
+TOKENIZER = "tokenizer.json"
 PICKLED = (".bin", ".pth", ".pt", ".ckpt")
+CONFIG_FAULTS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What transformers raises while it computes with numbers that make no model."""
+SIZES = ("vocab_size", "max_position_embeddings")
+"""What transformers would fill in where a config does not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +76,34 @@ class FolderFacts:
     """The name of the tokenizer's dialect."""
 
 
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a model folder says beside its weights."""
+
+    config: Mapping[str, Any]
+    shapes: Mapping[str, tuple[int, ...]]
+    """Of each tensor that the config promises."""
+    optional: frozenset[str]
+    """Tensors that may be absent, being tied to others."""
+    tokenizer_size: int
+    dialect: str
+
+
 def architecture_of(config: Mapping[str, Any], *, folder: Path) -> Architecture:
     """The architecture that a `config.json` names; raises UserError, with the list, when it is not supported."""
     names = config.get("architectures") or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(
+            f"{folder / CONFIG} has the architectures {json.dumps(names)}; wanted a list of one name, as in "
+            f'["{next(iter(SUPPORTED))}"]. Mend it in the folder it comes from, and fetch again.'
+        )
     known = SUPPORTED.get(names[0]) if len(names) == 1 else None
     if known and config.get("model_type") == known.model_type:
         return known
     if known:
         raise UserError(
             f"{folder / CONFIG} names the architecture {known.name} and the model_type {config.get('model_type')}; "
-            f"wanted {known.model_type}. Mend the one that is wrong."
+            f"wanted {known.model_type}. Mend the one that is wrong in the folder it comes from, and fetch again."
         )
     found = ", ".join(str(name) for name in names) or f"nothing (model_type {config.get('model_type')})"
     raise UserError(
@@ -92,29 +120,46 @@ def check_folder(folder: Path) -> FolderFacts:
     ids than embeddings, or one with no usable dialect.
     """
     refuse_other_than_model(file_names(folder), where=str(folder))
-    config = check_config(folder)
+    said = check_description(folder)
+    config = said.config
     tensors = stored_tensors(folder)
-    linears = _refuse_misfit(tensors, folder=folder)
-    vocab_size = int(config["vocab_size"])
-    tokenizer_size, dialect = _check_tokenizer(folder, vocab_size=vocab_size)
+    linears = _refuse_misfit(tensors, said, folder=folder)
     tied = bool(config.get("tie_word_embeddings"))
     return FolderFacts(
         architecture=architecture_of(config, folder=folder),
         precision=stored_precision(folder, modules=linears),
         num_parameters=sum(math.prod(t.shape) for t in tensors.values() if not (tied and t.name == "lm_head.weight")),
-        vocab_size=vocab_size,
-        tokenizer_size=tokenizer_size,
-        context=int(config["max_position_embeddings"]),
+        vocab_size=config["vocab_size"],
+        tokenizer_size=said.tokenizer_size,
+        context=config["max_position_embeddings"],
         sliding_window=sliding_window(config),
-        dialect=dialect,
+        dialect=said.dialect,
+    )
+
+
+def check_description(folder: Path) -> Description:
+    """Everything but the weights, which need not be there yet: configs, tokenizer, chat template.
+
+    Raises UserError for all that `check_folder` refuses in them.
+    """
+    config = check_config(folder)
+    _refuse_foreign_ids(folder, vocab_size=config["vocab_size"])
+    model = empty_model(folder)
+    tokenizer = _check_tokenizer(folder, vocab_size=config["vocab_size"])
+    return Description(
+        config,
+        shapes={name: tuple(tensor.shape) for name, tensor in model.state_dict().items()},
+        optional=frozenset({"lm_head.weight"} if model.config.tie_word_embeddings else ()),
+        tokenizer_size=_num_ids(tokenizer),
+        dialect=dialect_of(tokenizer).name,
     )
 
 
 def check_config(folder: Path) -> dict[str, Any]:
     """A model folder's `config.json`, of which nothing else need be there yet.
 
-    Raises UserError when it is missing or damaged, brings code along, names no supported architecture, or describes
-    quantized weights.
+    Raises UserError when it is missing or damaged, brings code along, names no supported architecture, describes
+    quantized weights, or does not say how large vocabulary and context are.
     """
     if not (folder / CONFIG).is_file():
         raise UserError(f"{folder} holds no model: {CONFIG} is missing. {WANTED}")
@@ -126,8 +171,26 @@ def check_config(folder: Path) -> dict[str, Any]:
                 f"Choose a model of a supported architecture: {', '.join(SUPPORTED)}."
             )
     architecture_of(config, folder=folder)
-    _refuse_quantized(config, folder=folder)
+    refuse_quantized(folder)
+    for name in SIZES:
+        if type(config.get(name)) is not int or config[name] < 1:
+            raise UserError(
+                f"{folder / CONFIG} says {name} {json.dumps(config.get(name))}; wanted a whole number above 0. Set it "
+                "in the folder it comes from, and fetch again."
+            )
     return config
+
+
+def refuse_quantized(folder: Path) -> None:
+    """Raises UserError for a model folder whose weights are stored quantized."""
+    config = _read_json(folder / CONFIG)
+    found = config.get("quantization_config") or config.get("compression_config")
+    if found:
+        method = found.get("quant_method", "an unnamed method") if isinstance(found, Mapping) else found
+        raise UserError(
+            f"The weights of {folder} are quantized already ({method}), and what was rounded away cannot be trained or "
+            "merged into. Use the model they were made from; quantize at the end, with the stage export."
+        )
 
 
 def refuse_other_than_model(names: Collection[str], *, where: str) -> None:
@@ -151,6 +214,18 @@ def refuse_other_than_model(names: Collection[str], *, where: str) -> None:
     raise UserError(f"{where} holds a config and no weights. {WANTED}")
 
 
+def refuse_without_tokenizer(names: Collection[str], *, where: str) -> None:
+    """Raises UserError unless these are the file names of a folder with a tokenizer; `where` they lie."""
+    if TOKENIZER in names:
+        return
+    also = " It has a SentencePiece tokenizer.model instead." if "tokenizer.model" in names else ""
+    raise UserError(
+        f"{where} holds no {TOKENIZER}.{also} Bring the model in with the tokenizer it was trained with: save that one "
+        "beside a copy of the model with transformers (AutoTokenizer.from_pretrained(…).save_pretrained(folder)), and "
+        "fetch that folder."
+    )
+
+
 def file_names(folder: Path) -> list[str]:
     """The files at the root of a folder. Raises UserError when there is no such folder."""
     if folder.suffix == ".gguf" and folder.is_file():
@@ -167,30 +242,71 @@ def sliding_window(config: Mapping[str, Any]) -> int | None:
     return None if window is None or unused else int(window)
 
 
+def config_of(folder: Path) -> "PretrainedConfig":
+    """A model folder's config as transformers reads it. Raises UserError where it cannot."""
+    require("transformers")
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    except (OSError, *CONFIG_FAULTS, StrictDataclassError) as error:
+        raise _unbuildable(folder, error) from None
+
+
+def empty_model(folder: Path) -> "PreTrainedModel":
+    """The model that a folder's config describes, on torch's meta device: all its layers and none of its weights.
+
+    Raises UserError where it cannot be built.
+    """
+    require("transformers", "torch")
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config = config_of(folder)
+    try:
+        with torch.device("meta"):
+            model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+    except (*CONFIG_FAULTS, RuntimeError) as error:
+        raise _unbuildable(folder, error) from None
+    return model
+
+
+def _unbuildable(folder: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:300]
+    return UserError(f"{folder / CONFIG} describes no model that can be built: {reason}")
+
+
 def _read_json(path: Path) -> dict[str, Any]:
+    refuse_pointer(path)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({error}). Fetch the folder again.") from None
     if not isinstance(data, dict):
         raise UserError(f"{path} is damaged: it holds no JSON object. Fetch the folder again.")
     return data
 
 
-def _refuse_quantized(config: Mapping[str, Any], *, folder: Path) -> None:
-    found = config.get("quantization_config") or config.get("compression_config")
-    if found:
-        method = found.get("quant_method", "an unnamed method") if isinstance(found, Mapping) else found
-        raise UserError(
-            f"The weights of {folder} are quantized already ({method}), and what was rounded away cannot be trained or "
-            "merged into. Use the model they were made from; quantize at the end, with the stage export."
-        )
+def _refuse_foreign_ids(folder: Path, *, vocab_size: int) -> None:
+    """Raises UserError for a damaged generation config, and for special ids that are no tokens of the model."""
+    for path in (folder / GENERATION_CONFIG, folder / CONFIG):
+        said = _read_json(path) if path.is_file() else {}
+        for role in ("bos_token_id", "eos_token_id", "pad_token_id"):
+            given = said.get(role)
+            lowest = -1 if role == "pad_token_id" else 0  # how older models say that there is none
+            for token_id in given if isinstance(given, list) else [] if given is None else [given]:
+                if type(token_id) is not int or not lowest <= token_id < vocab_size:
+                    raise UserError(
+                        f"{path} names {json.dumps(token_id)} as {role}, and the model has the ids 0 to "
+                        f"{vocab_size - 1}. Mend it in the folder it comes from, and fetch again."
+                    )
 
 
-def _refuse_misfit(tensors: Mapping[str, StoredTensor], *, folder: Path) -> list[str]:
+def _refuse_misfit(tensors: Mapping[str, StoredTensor], said: Description, *, folder: Path) -> list[str]:
     """Hold the tensors against the config; returns the names of the linear layers in the blocks."""
-    expected, optional = _expected_shapes(folder)
-    required = expected.keys() - optional
+    expected = said.shapes
+    required = expected.keys() - said.optional
     misfit = {
         "missing": sorted(required - tensors.keys()),
         "not in the model": sorted(tensors.keys() - expected.keys()),
@@ -207,37 +323,16 @@ def _refuse_misfit(tensors: Mapping[str, StoredTensor], *, folder: Path) -> list
     return [name.removesuffix(".weight") for name in blocks]
 
 
-def _expected_shapes(folder: Path) -> tuple[dict[str, tuple[int, ...]], set[str]]:
-    """The shape of each tensor that the config promises, and which of them may be absent, being tied to another."""
-    require("transformers", "torch")
-    import torch
-    from huggingface_hub.errors import StrictDataclassError
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    try:
-        config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config)
-    except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{folder / CONFIG} describes no model that can be built: {reason}") from None
-    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    return shapes, {"lm_head.weight"} if config.tie_word_embeddings else set()
-
-
-def _check_tokenizer(folder: Path, *, vocab_size: int) -> tuple[int, str]:
-    """The number of ids, and the name of the dialect."""
-    if not (folder / "tokenizer.json").is_file():
-        also = " It has a SentencePiece tokenizer.model instead." if (folder / "tokenizer.model").is_file() else ""
-        raise UserError(
-            f"{folder} holds no tokenizer.json.{also} Bring the model in with the tokenizer it was trained with: save "
-            "one beside it with transformers (AutoTokenizer.from_pretrained(…).save_pretrained(folder))."
-        )
+def _check_tokenizer(folder: Path, *, vocab_size: int) -> "PreTrainedTokenizerFast":
+    refuse_without_tokenizer(file_names(folder), where=str(folder))
     tokenizer = load_tokenizer(folder)
-    num_ids = max(tokenizer.get_vocab().values()) + 1
-    if num_ids > vocab_size:
+    if _num_ids(tokenizer) > vocab_size:
         raise UserError(
-            f"The tokenizer of {folder} has {num_ids} ids and the model embeddings for {vocab_size} tokens. The "
-            "tokenizer is not this model's, or was extended and the embeddings were not."
+            f"The tokenizer of {folder} has {_num_ids(tokenizer)} ids and the model embeddings for {vocab_size} "
+            "tokens. The tokenizer is not this model's, or was extended and the embeddings were not."
         )
-    return num_ids, dialect_of(tokenizer).name
+    return tokenizer
+
+
+def _num_ids(tokenizer: "PreTrainedTokenizerFast") -> int:
+    return max(tokenizer.get_vocab().values(), default=-1) + 1

@@ -4,7 +4,9 @@ Knows the tokenizer's own form of these things, nothing of spans or rows.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from demiurgic.core.errors import UserError
@@ -15,10 +17,13 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-DATE = "26 Jul 2024"
-"""The `date_string` given to templates that take one (LLaMA 3): their own default, where today's date would make every
-day's tokens other ones."""
+TODAY = datetime(2024, 7, 26, tzinfo=UTC)
+"""What templates are told today is: the default of LLaMA 3's own. The true date would change the tokens every day."""
+ASKS_DATE = re.compile(r"""\bstrftime_now\s*\(\s*(['"])([^'"\\]*)\1\s*\)""")
+NAMES_DATE = re.compile(r"\bstrftime_now\b(?!\s+is\s+(not\s+)?defined)")
 REASON_LIMIT = 60
+TEMPLATE_FAULTS = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What running a foreign template raises beside jinja's own errors: a role that is no key, a number added to text."""
 
 PLACELESS = ("NFC", "NFD", "NFKC", "NFKD", "Lowercase")
 """Normalizers that treat a character the same wherever it stands."""
@@ -34,39 +39,55 @@ def chat_template(tokenizer: "PreTrainedTokenizerFast") -> str | None:
         if "default" not in found:
             raise UserError(
                 f"The tokenizer has the chat templates {', '.join(sorted(found))} and none called default. "
-                "Put the one to use into the folder as chat_template.jinja."
+                "Put the one to use as chat_template.jinja into the folder it comes from, and fetch again."
             )
         found = found["default"]
     return None if found is None else str(found)
 
 
-def applying(tokenizer: "PreTrainedTokenizerFast", template: str) -> Apply:
-    """A callable that renders messages with a template of the tokenizer.
+def applying(template: str, *, named: Mapping[str, Any]) -> Apply:
+    """A callable that renders messages with a template, as transformers' `apply_chat_template` does, but for the date.
 
-    Raises UserError for a template that writes today's date.
+    `named` are the special tokens by the names that templates write (`bos_token`). Raises UserError for a template that
+    asks for the date in a form it computes.
     """
-    if "strftime_now" in template and "date_string" not in template:
-        raise UserError(
-            "The tokenizer's chat template writes today's date (strftime_now), so that a row would give other tokens "
-            "every day. Put a copy with a fixed date into the folder as chat_template.jinja."
-        )
-    from jinja2 import TemplateError
+    dated = _with_fixed_date(template)
 
     def apply(messages: Sequence[Mapping[str, str]], generation_prompt: bool) -> str:
+        from jinja2 import TemplateError
+        from transformers.utils.chat_template_utils import render_jinja_template
+
+        given = {**named, "date_string": TODAY.strftime("%d %b %Y")}
+        conversation = [dict(message) for message in messages]
         try:
-            text = tokenizer.apply_chat_template(
-                [dict(message) for message in messages],
-                chat_template=template,
-                tokenize=False,
-                add_generation_prompt=generation_prompt,
-                date_string=DATE,
+            (text,), _ = render_jinja_template(
+                conversations=[conversation], chat_template=dated, add_generation_prompt=generation_prompt, **given
             )
         except TemplateError as error:
-            reason = " ".join((error.message or type(error).__name__).split())
-            raise UnwritableError(f"what the template refuses: {reason[:REASON_LIMIT]}") from None
+            reason = error.message or type(error).__name__
+            raise UnwritableError(f"what the template refuses: {_short(reason)}") from None
+        except TEMPLATE_FAULTS as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise UnwritableError(f"what the template fails on ({_short(reason)})") from None
         return str(text)
 
     return apply
+
+
+def _with_fixed_date(template: str) -> str:
+    """`strftime_now("%Y")` becomes `"2024"`: transformers lets nothing that is given to a template be called."""
+    fixed = ASKS_DATE.sub(lambda call: json.dumps(TODAY.strftime(call[2])), template)
+    if NAMES_DATE.search(fixed):
+        raise UserError(
+            "The chat template writes today's date in a form that it computes (strftime_now), so that a row would give "
+            "other tokens every day. Put a copy with a fixed date as chat_template.jinja into the folder it comes "
+            "from, and fetch again."
+        )
+    return fixed
+
+
+def _short(reason: str) -> str:
+    return " ".join(reason.split())[:REASON_LIMIT]
 
 
 def special_tokens(tokenizer: "PreTrainedTokenizerFast") -> SpecialTokens:
@@ -77,7 +98,8 @@ def special_tokens(tokenizer: "PreTrainedTokenizerFast") -> SpecialTokens:
     end = tokenizer.eos_token
     if end is None:
         raise UserError(
-            "The tokenizer has no eos_token, so that nothing could end a text. Name one in tokenizer_config.json."
+            "The tokenizer has no eos_token, so that nothing could end a text. Name one in tokenizer_config.json of "
+            "the folder it comes from, and fetch again."
         )
     added = sorted(tokenizer.added_tokens_decoder.items())
     named = {name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}

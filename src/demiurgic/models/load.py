@@ -40,15 +40,14 @@ def load_model(folder: Path, *, device: str = "auto", dtype: str = "float32") ->
     """
     if dtype not in DTYPES:
         raise UserError(unknown("dtype", dtype, DTYPES))
-    if not (folder / "config.json").is_file():
-        raise UserError(f"{folder} holds no model: config.json is missing. Point to a Hugging Face model folder.")
+    refuse_no_config(folder)
     require("transformers", "torch", "safetensors")
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     place = resolve_device(device)
-    _quiet()
+    quiet()
     try:
         model, loaded = AutoModelForCausalLM.from_pretrained(
             str(folder),
@@ -62,7 +61,7 @@ def load_model(folder: Path, *, device: str = "auto", dtype: str = "float32") ->
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"{folder} cannot be read as a model: {str(error).splitlines()[0]}") from None
-    _refuse_misfit(folder, loaded)
+    refuse_misfit(folder, loaded)
     model.to(place)
     model.eval()
     found: PreTrainedModel = model
@@ -78,7 +77,7 @@ def save_model(model: "PreTrainedModel", tokenizer_folder: Path, out: Path) -> N
     from safetensors import SafetensorError
 
     out.mkdir(parents=True, exist_ok=True)
-    _quiet()
+    quiet()
     try:
         model.save_pretrained(str(out), max_shard_size="5GB")
     except SafetensorError as error:
@@ -97,15 +96,14 @@ def context_length(model: "PreTrainedModel") -> int:
     return int(model.config.max_position_embeddings)
 
 
-def _quiet() -> None:
-    """The ecosystem's own bars and hints would cut through ours; what matters of them is checked below."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
+def refuse_no_config(folder: Path) -> None:
+    """Raises UserError for a folder that is no model's."""
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder} holds no model: config.json is missing. Point to a Hugging Face model folder.")
 
 
-def _refuse_misfit(folder: Path, loaded: Any) -> None:
+def refuse_misfit(folder: Path, loaded: Any) -> None:
+    """Raises UserError when weights are missing, left over or of another shape; `loaded` is transformers' report."""
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         names = sorted(str(name) for name in loaded.get(what, ()))
         if names:
@@ -115,3 +113,11 @@ def _refuse_misfit(folder: Path, loaded: Any) -> None:
                 f"{folder}: the weights do not fit config.json ({misfit}). "
                 "The folder is damaged or incomplete: make it again."
             )
+
+
+def quiet() -> None:
+    """The ecosystem's own bars and hints would cut through ours; what matters of them is checked below."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()

@@ -15,9 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from demiurgic.core.artifacts import Model
 from demiurgic.core.errors import UserError
 from demiurgic.core.files.atomic import write_text
 from demiurgic.core.optional import require
+from demiurgic.models.architectures import empty_model
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -121,10 +123,34 @@ class BaseFacts:
     """Of the model artifact it was trained on."""
     precision: BasePrecision
     source: str | None = None
-    """Where that model came from: a hub id or a step's name, never a path."""
+    """The hub's id of that model, where it came from there: never a path, nor a step's name, which no key holds."""
     revision: str | None = None
+    """The commit there."""
     proven: bool = True
     """False where an adapter came from elsewhere, and shapes are all that speaks for its base."""
+
+    @classmethod
+    def of(cls, base: Model, precision: BasePrecision, *, proven: bool = True) -> "BaseFacts":
+        """What there is to say of a model artifact."""
+        source, revision = hub_origin(base) or (None, None)
+        return cls(base.digest, precision, source, revision, proven)
+
+
+def hub_origin(model: Model) -> tuple[str, str] | None:
+    """The hub's id and the commit that a model artifact was fetched from, where it was."""
+    facts = model.manifest.summary.facts
+    source, revision = facts.get("source"), facts.get("revision")
+    return (source, revision) if isinstance(source, str) and isinstance(revision, str) else None
+
+
+TEXT_OR_NONE = (str, type(None))
+BASE_FIELDS: Mapping[str, tuple[type, ...]] = {
+    "base_digest": (str,),
+    "precision": (str,),
+    "source": TEXT_OR_NONE,
+    "revision": TEXT_OR_NONE,
+    "proven": (bool,),
+}
 
 
 def read_base(folder: Path) -> BaseFacts:
@@ -133,11 +159,13 @@ def read_base(folder: Path) -> BaseFacts:
         f"{folder} does not say which base it was trained on: {BASE} is missing. Fetch the adapter with its base "
         "(stage fetch, kind: adapter), which writes it."
     )
-    data = _json(folder / BASE, missing=missing)
-    try:
-        facts = BaseFacts(**data)
-    except TypeError as error:
-        raise UserError(f"{folder / BASE} is damaged ({error}). Make the adapter again.") from None
+    data = {"proven": True, **_json(folder / BASE, missing=missing)}
+    names = BASE_FIELDS.keys() | data.keys()
+    odd = [name for name in names if not isinstance(data.get(name), BASE_FIELDS.get(name, ()))]
+    if odd:
+        found = f"{min(odd)} is {json.dumps(data.get(min(odd)))}"
+        raise UserError(f"{folder / BASE} is damaged ({found}). Make the adapter again.")
+    facts = BaseFacts(**data)
     if facts.precision not in get_args(BasePrecision):
         known = ", ".join(get_args(BasePrecision))
         raise UserError(f"{folder / BASE} says precision {facts.precision!r}; wanted one of {known}.")
@@ -170,19 +198,6 @@ def read_updates(folder: Path) -> Iterator[Update]:
                 yield update
     except SafetensorError as error:
         raise UserError(f"{path} is damaged ({error}). Make the adapter again.") from None
-
-
-def update_modules(folder: Path) -> list[str]:
-    """The modules that an adapter's file updates, by the base's names, from the file's header alone."""
-    require("safetensors", "torch")
-    from safetensors import SafetensorError, safe_open
-
-    path = folder / ADAPTER_WEIGHTS
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            return _modules(list(file.keys()), path=path)
-    except (SafetensorError, FileNotFoundError) as error:
-        raise UserError(f"{path} cannot be read ({error}). Make the adapter again.") from None
 
 
 def apply_adapter(model: "PreTrainedModel", folder: Path) -> "PreTrainedModel":
@@ -229,13 +244,7 @@ def block_linears(model: "PreTrainedModel") -> list[str]:
 
 def block_linears_of(folder: Path) -> list[str]:
     """`block_linears` of a model folder, from its config alone: no weights are read."""
-    require("transformers", "torch")
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    with torch.device("meta"):
-        config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-        return block_linears(AutoModelForCausalLM.from_config(config))
+    return block_linears(empty_model(folder))
 
 
 def quiet_bitsandbytes() -> None:

@@ -5,12 +5,13 @@ NF4 stands in QLoRA (Dettmers et al. 2023, arXiv 2305.14314, section 3). Knows n
 Shapes: O outputs and I inputs of a linear layer.
 """
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from demiurgic.core.errors import UserError
 from demiurgic.core.optional import require
+from demiurgic.models.architectures import refuse_quantized
+from demiurgic.models.load import quiet, refuse_misfit, refuse_no_config
 from demiurgic.models.lora import block_linears, quiet_bitsandbytes
 
 if TYPE_CHECKING:
@@ -24,24 +25,16 @@ QUANT = "nf4"
 CONVERSION = {"load_in_4bit": True, "bnb_4bit_quant_type": QUANT, "bnb_4bit_use_double_quant": True}
 
 
-def refuse_quantized(folder: Path) -> None:
-    """Raises UserError for a folder whose weights are stored quantized."""
-    found = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("quantization_config")
-    if found is not None:
-        method = found.get("quant_method", "an unnamed method") if isinstance(found, dict) else found
-        raise UserError(
-            f"The model {folder} is stored quantized ({method}). Adapters are trained on, and merged into, the "
-            "original weights: point to the model before it was quantized."
-        )
-
-
 def load_nf4(folder: Path, *, device: str, dtype: str = "float32") -> "PreTrainedModel":
     """The model of a folder with its blocks' linear layers in NF4 and all else in `dtype`, in eval mode.
 
-    Raises UserError when the folder's weights are quantized already, or are no model.
+    Raises UserError when the folder holds no model, one whose weights are quantized already, or not exactly the weights
+    that its config promises.
     """
     require("bitsandbytes", "transformers", "torch")
+    refuse_no_config(folder)
     refuse_quantized(folder)
+    quiet()
     quiet_bitsandbytes()
     import torch
     from safetensors import SafetensorError
@@ -50,7 +43,7 @@ def load_nf4(folder: Path, *, device: str, dtype: str = "float32") -> "PreTraine
     kind = getattr(torch, dtype)
     config = BitsAndBytesConfig(**CONVERSION, bnb_4bit_compute_dtype=kind, llm_int8_skip_modules=["lm_head"])
     try:
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        model, loaded = AutoModelForCausalLM.from_pretrained(
             str(folder),
             dtype=kind,
             quantization_config=config,
@@ -58,12 +51,18 @@ def load_nf4(folder: Path, *, device: str, dtype: str = "float32") -> "PreTraine
             attn_implementation="sdpa",
             local_files_only=True,
             trust_remote_code=False,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"{folder} cannot be read as a model: {str(error).splitlines()[0]}") from None
+    refuse_misfit(folder, loaded)
+    # transformers compares the shapes of all weights but those that it quantizes
+    refuse_misfit(folder, {"mismatched_keys": _misshapen(model)})
     _keep_layout(model)
     model.eval()
-    return model
+    found: PreTrainedModel = model
+    return found
 
 
 def dequantized(weight_OI: "Tensor") -> "Tensor":
@@ -91,6 +90,18 @@ def dequantize_blocks(model: "PreTrainedModel") -> None:
         for name in block_linears(model):
             weight_OI: Any = model.get_submodule(name).weight
             weight_OI.copy_(dequantized(weight_OI))
+
+
+def _misshapen(model: "Module") -> list[str]:
+    """The 4-bit weights that were made of a tensor of another shape than their layer's."""
+    from bitsandbytes.nn import Linear4bit
+
+    return [
+        f"{name}.weight"
+        for name, layer in model.named_modules()
+        if isinstance(layer, Linear4bit)
+        and tuple(layer.weight.quant_state.shape) != (layer.out_features, layer.in_features)
+    ]
 
 
 def _keep_layout(model: "Module") -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from demiurgic.core.errors import UserError
 from demiurgic.core.files.atomic import write_text
+from demiurgic.models.lfs import refuse_pointer
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 
 DTYPES: Mapping[str, str] = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 """safetensors' names of the dtypes that weights are stored in, and torch's."""
+ITEM_BYTES: Mapping[str, int] = {
+    **dict.fromkeys(("F64", "I64", "U64"), 8),
+    **dict.fromkeys(("F32", "I32", "U32"), 4),
+    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 2),
+    **dict.fromkeys(("F8_E4M3", "F8_E5M2", "I8", "U8", "BOOL"), 1),
+}
+"""How large a number of each dtype is; safetensors has others, of half a byte."""
 INDEX = "model.safetensors.index.json"
 PRECISIONS: Mapping[str, str] = {"F32": "fp32", "BF16": "bf16", "F16": "fp16"}
 
@@ -158,6 +166,7 @@ def stored_precision(folder: Path, *, modules: list[str]) -> str:
 
 
 def _header(file: Path) -> list[StoredTensor]:
+    refuse_pointer(file)
     try:
         with file.open("rb") as opened:
             (length,) = struct.unpack("<Q", opened.read(8))
@@ -176,8 +185,22 @@ def _header(file: Path) -> list[StoredTensor]:
             )
             for name, entry in header.items()
         ]
-    except (ValueError, KeyError, TypeError, struct.error) as error:
+        for tensor in tensors:
+            _refuse_other_size(tensor, header_end=8 + length)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error) as error:
         raise UserError(f"{file} is no whole safetensors file ({error}). Make the folder again.") from None
     if any(tensor.end > file.stat().st_size for tensor in tensors):
         raise UserError(f"{file} ends before its last tensor. Make the folder again.")
     return tensors
+
+
+def _refuse_other_size(tensor: StoredTensor, *, header_end: int) -> None:
+    """Raises ValueError unless a tensor's bytes are as many as its shape and dtype say."""
+    if any(type(number) is not int or number < 0 for number in (*tensor.shape, tensor.start - header_end)):
+        raise ValueError(f"{tensor.name} has the shape {list(tensor.shape)} and begins at {tensor.start}")
+    stored = tensor.end - tensor.start
+    wanted = math.prod(tensor.shape) * ITEM_BYTES[tensor.dtype] if tensor.dtype in ITEM_BYTES else max(stored, 0)
+    if stored != wanted:
+        raise ValueError(
+            f"{tensor.name} of the shape {list(tensor.shape)} in {tensor.dtype} has {stored} bytes, wanted {wanted}"
+        )

@@ -11,6 +11,7 @@ from demiurgic.core.optional import require
 from demiurgic.core.records import Message, Row
 from demiurgic.dialects import DIALECTS, Dialect, LossOn, Span, Templated, Texts
 from demiurgic.models.chat_template import applying, chat_template, refuse_other_than_byte_level, special_tokens
+from demiurgic.models.lfs import refuse_pointer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -30,15 +31,23 @@ class Encoded:
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     """The tokenizer of a tokenizer or model folder, exactly as its `tokenizer.json` says.
 
-    Raises UserError when the folder holds none.
+    Raises UserError when the folder holds none, or a damaged one.
     """
     for name in TOKENIZER_FILES[:2]:
         if not (folder / name).is_file():
             raise UserError(f"{folder} holds no tokenizer: {name} is missing. Point to a tokenizer or a model folder.")
+        refuse_pointer(folder / name)
     require("transformers")
     from transformers import PreTrainedTokenizerFast
 
-    return PreTrainedTokenizerFast.from_pretrained(str(folder), local_files_only=True)
+    try:
+        return PreTrainedTokenizerFast.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # for much of what it cannot read, tokenizers raises nothing finer
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UserError(
+            f"The tokenizer of {folder} is damaged ({reason}). Take its files ({', '.join(TOKENIZER_FILES[:3])}) "
+            "anew from where they come from."
+        ) from None
 
 
 def tokenizer_digest(folder: Path) -> str:
@@ -65,7 +74,7 @@ def dialect_of(tokenizer: "PreTrainedTokenizerFast") -> Dialect:
     special = special_tokens(tokenizer)
     if template is None:
         return Texts(special)
-    return Templated(template, special=special, apply=applying(tokenizer, template))
+    return Templated(template, special=special, apply=applying(template, named=tokenizer.special_tokens_map))
 
 
 def encode_rows(

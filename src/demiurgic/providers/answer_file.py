@@ -6,6 +6,7 @@ may lose the last ones. Works on a disk of this machine, not over NFS. Knows no 
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from demiurgic.providers.sessions import Session
 APPLICATION_ID = 0x444D4A31  # "DMJ1", in the file's header: how a journal is told from other SQLite files
 FORMAT = 1
 BUSY_SECONDS = 60.0
+LOOK_SECONDS = 0.01
+"""How often to try what SQLite itself does not wait for."""
 
 TABLES = """
 CREATE TABLE answers (
@@ -126,22 +129,43 @@ class AnswerFile:
 
     def _prepare(self) -> None:
         with self._explained():
-            application, version = self._number("PRAGMA application_id"), self._number("PRAGMA user_version")
-            empty = not self._connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-            if not (application == APPLICATION_ID and version == FORMAT) and not (empty and application == 0):
-                raise UserError(
-                    f"{self.path} is no journal of answers that this version can read (application {application:#x}, "
-                    f"format {version}). Move it away, or name another file."
-                )
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            # Looked at and filled in one transaction: of several processes that open a new file, one creates it.
+            with self._transaction():
+                if self._is_new():
+                    self._create()
+            self._write_ahead()
             # Survives the death of the process; a power cut may lose the last answers.
             self._connection.execute("PRAGMA synchronous = NORMAL")
-            with self._transaction():
-                if self._number("PRAGMA application_id") == 0:  # another process may have been faster
-                    for statement in filter(str.strip, TABLES.split(";")):
-                        self._connection.execute(statement)
-                    self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                    self._connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+    def _is_new(self) -> bool:
+        """Whether the file is empty. Raises UserError for one that is neither empty nor a journal."""
+        application, version = self._number("PRAGMA application_id"), self._number("PRAGMA user_version")
+        if (application, version) == (APPLICATION_ID, FORMAT):
+            return False
+        if application == 0 and not self._number("SELECT count(*) FROM sqlite_master"):
+            return True
+        raise UserError(
+            f"{self.path} is no journal of answers that this version can read (application {application:#x}, "
+            f"format {version}). Move it away, or name another file."
+        )
+
+    def _create(self) -> None:
+        for statement in filter(str.strip, TABLES.split(";")):
+            self._connection.execute(statement)
+        self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        self._connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+    def _write_ahead(self) -> None:
+        """Switch to WAL mode. SQLite does not wait where two switch at once: each would wait for the other."""
+        end = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                    raise
+            time.sleep(LOOK_SECONDS)
 
     def _number(self, query: str) -> int:
         value: int = self._connection.execute(query).fetchone()[0]

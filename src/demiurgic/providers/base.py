@@ -13,9 +13,10 @@ from demiurgic.core.errors import UserError
 from demiurgic.core.metric import JSON
 from demiurgic.core.records import Message
 
-Finish = Literal["stop", "length", "refused"]
+Finish = Literal["stop", "length", "refused", "other"]
 """`stop`: the model ended its answer, or wrote one of the stop texts; `length`: it was cut at `max_tokens`; `refused`:
-the service would not answer, or cut the answer off with its content filter. What text there is says so."""
+the service would not answer, or cut the answer off with its content filter, as the text or `raw` says; `other`: it
+ended for a reason of the service's own, which stands in `raw` as `finish_reason`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +108,17 @@ class ProviderError(UserError):
 class Provider(ABC):
     """Answers conversations. Closed with `close`, or as a context manager."""
 
+    context_length: int | None = None
+    """How many tokens question and answer may have together; None where nobody says before it is asked."""
+
     @property
     @abstractmethod
     def identity(self) -> Mapping[str, JSON]:
         """Who answers, for keys and rows: for local weights the artifact's digest, else service, address and model.
 
-        Never a port picked for this run, a path of this machine or a secret.
+        With it the `version` of our own code in between, raised when the same request comes to mean another question
+        or another draw: what a journal kept before is then not taken for the answer. Never a port picked for this
+        run, a path of this machine or a secret.
         """
 
     @abstractmethod

@@ -1,21 +1,18 @@
 """How a GGUF file wants to be spoken to: the dialect that its source's tokenizer gives, from its metadata alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from demiurgic.core.errors import UserError
 from demiurgic.dialects import DIALECTS, Dialect, Templated
-from demiurgic.dialects.base import UnwritableError
-from demiurgic.dialects.templated import Apply, SpecialTokens
-from demiurgic.models.chat_template import DATE
+from demiurgic.dialects.templated import SpecialTokens
+from demiurgic.models.chat_template import applying
 from demiurgic.models.gguf.metadata import Metadata
 
 BYTE_LEVEL = "gpt2"
 """What GGUF calls a byte-level BPE."""
 CONTROL_TYPES = (2, 3)
 """Unknown and control, of `llama_token_type`: tokens that are no text."""
-REASON_LIMIT = 60
 
 
 def chat_template_of(metadata: Metadata, *, file: Path) -> str:
@@ -42,7 +39,7 @@ def dialect_of_gguf(metadata: Metadata, *, file: Path) -> Dialect:
         if template == dialect.template:
             return dialect
     special = _special_tokens(metadata, file=file)
-    return Templated(template, special=special, apply=_applying(template, special.named))
+    return Templated(template, special=special, apply=applying(template, named=special.named))
 
 
 def _special_tokens(metadata: Metadata, *, file: Path) -> SpecialTokens:
@@ -62,26 +59,3 @@ def _special_tokens(metadata: Metadata, *, file: Path) -> SpecialTokens:
         end_of_text=named["eos_token"],
         named=named,
     )
-
-
-def _applying(template: str, named: Mapping[str, str]) -> Apply:
-    """Renders with the very code that renders the templates of Hugging Face folders."""
-
-    def apply(messages: Sequence[Mapping[str, Any]], generation_prompt: bool) -> str:
-        from jinja2 import TemplateError
-        from transformers.utils.chat_template_utils import render_jinja_template
-
-        try:
-            rendered, _ = render_jinja_template(
-                conversations=[[dict(message) for message in messages]],
-                chat_template=template,
-                add_generation_prompt=generation_prompt,
-                date_string=DATE,
-                **named,
-            )
-        except TemplateError as error:
-            reason = " ".join((error.message or type(error).__name__).split())
-            raise UnwritableError(f"what the template refuses: {reason[:REASON_LIMIT]}") from None
-        return str(rendered[0])
-
-    return apply

@@ -9,7 +9,7 @@ paid for; it is asked again and counted as unknown.
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -64,13 +64,14 @@ class Tally:
 
     `asked` answers came from the provider, of `tokens` tokens where it counts them, and `kept` from the file. `unknown`
     says how often these answers had been asked for before with an outcome nobody knows, by this run or another: as many
-    may have been paid twice.
+    may have been paid twice. `seconds` is how long the provider was being asked at all, one question or many at once.
     """
 
     asked: int
     tokens: int
     kept: int
     unknown: int
+    seconds: float = field(default=0.0, compare=False)
 
 
 class Journal:
@@ -86,6 +87,7 @@ class Journal:
         self._asking: dict[str, tuple[Lock, int]] = {}
         self._num_asked = self._num_tokens = self._num_kept = 0
         self._unknown: dict[str, int] = {}
+        self._stopwatch = _Stopwatch()
 
     def answer(self, provider: Provider, request: Request) -> Reply:
         """The kept reply, or the provider's, kept before it is returned. One key is asked by one thread at a time.
@@ -100,7 +102,8 @@ class Journal:
                 return kept.reply
             started = time.perf_counter()
             try:
-                reply = collect(provider.complete(request))
+                with self._stopwatch.running():
+                    reply = collect(provider.complete(request))
             except BaseException as error:  # whatever it is: written down, and raised again
                 self._file.not_answered(entry.key, unknown=_maybe_billed(error))
                 raise
@@ -111,7 +114,8 @@ class Journal:
     @property
     def tally(self) -> Tally:
         with self._lock:
-            return Tally(self._num_asked, self._num_tokens, self._num_kept, sum(self._unknown.values()))
+            num_unknown = sum(self._unknown.values())
+            return Tally(self._num_asked, self._num_tokens, self._num_kept, num_unknown, self._stopwatch.seconds)
 
     def num_answers(self) -> int:
         """How many answers the file holds."""
@@ -165,6 +169,30 @@ class Journal:
                     del self._asking[key]
                 else:
                     self._asking[key] = (turn, waiting - 1)
+
+
+class _Stopwatch:
+    """How long at least one of several threads was at work."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._lock = Lock()
+        self._num_running = 0
+        self._since = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        with self._lock:
+            if not self._num_running:
+                self._since = time.perf_counter()
+            self._num_running += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._num_running -= 1
+                if not self._num_running:
+                    self.seconds += time.perf_counter() - self._since
 
 
 def _maybe_billed(error: BaseException) -> bool:

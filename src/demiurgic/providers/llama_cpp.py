@@ -1,15 +1,14 @@
 """A GGUF file that answers, in llama.cpp: the engine for a CPU."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from demiurgic.core.artifacts import Gguf
 from demiurgic.core.console import size
 from demiurgic.core.errors import UserError
-from demiurgic.core.metric import JSON
 from demiurgic.core.optional import require
 from demiurgic.core.records import Message
 from demiurgic.models.gguf.metadata import Metadata, read_metadata
@@ -22,7 +21,6 @@ from demiurgic.providers.stop_texts import StopTexts
 from demiurgic.providers.weights import (
     LocalProvider,
     check_sampling,
-    content_digest,
     fitting_context,
     room_for_answer,
 )
@@ -33,15 +31,25 @@ RANDOM_SEED = 2**32 - 1
 """What llama.cpp takes as "any seed"; all smaller numbers are seeds."""
 CACHE_BYTES = 2
 """Of one number in the key-value cache: fp16."""
+CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Of cgroups, in version 2 and in version 1."""
 
 # llama.cpp would draw with its own habits (top_k 40, min_p 0.05, top_p before temperature).
 NEUTRAL: Mapping[str, Any] = {"samplers": ["temperature", "top_p"], "cache_prompt": False, "n_probs": 0}
 
 
-@PROVIDERS.register("llama_cpp")
-def llama_cpp(context: Context, *, model: Gguf) -> "LlamaCpp":
-    """A GGUF file of an earlier step, in llama.cpp on this machine's cores."""
-    return LlamaCpp(model.file, device=context.device, threads=context.engine.workers, digest=model.digest)
+VERSION = 1
+
+
+@PROVIDERS.register("llama_cpp", version=VERSION, needs=["xllamacpp", "transformers"])
+def llama_cpp(run: Context, *, model: Gguf, context: int | None = None) -> "LlamaCpp":
+    """A GGUF file of an earlier step, in llama.cpp on this machine's cores.
+
+    `context` is how many tokens question and answer may have together, the model's own when not given.
+    """
+    return LlamaCpp(
+        model.file, device=run.device, threads=run.engine.workers, context_length=context, digest=model.digest
+    )
 
 
 class LlamaCpp(LocalProvider):
@@ -51,6 +59,7 @@ class LlamaCpp(LocalProvider):
     """
 
     engine = "llama_cpp"
+    version = VERSION
 
     def __init__(
         self,
@@ -62,12 +71,13 @@ class LlamaCpp(LocalProvider):
         digest: str | None = None,
     ) -> None:
         require("xllamacpp", "transformers")
-        self._file = file
-        self._digest = digest
+        self.path = file
+        self.digest = digest
         metadata = read_metadata(file)
         self._dialect = dialect_of_gguf(metadata, file=file)
         self.chat_template = chat_template_of(metadata, file=file)
-        self.context_length = fitting_context(context_length, trained=_trained_context(metadata, file=file))
+        self.trained_context = _trained_context(metadata, file=file)
+        self.context_length = fitting_context(context_length, trained=self.trained_context)
         self.num_parameters = metadata.num_parameters
         self._controls: dict[str, list[int]] = {}
         _refuse_huge_cache(metadata, self.context_length)
@@ -77,10 +87,6 @@ class LlamaCpp(LocalProvider):
             context_length=self.context_length,
             use_gpu=_use_gpu(device),
         )
-
-    @cached_property
-    def identity(self) -> Mapping[str, JSON]:
-        return {"provider": self.engine, "digest": self._digest or content_digest(self._file)}
 
     def complete(self, request: Request) -> Iterator[Event]:
         check_sampling(request.sampling)
@@ -144,12 +150,22 @@ def _trained_context(metadata: Metadata, *, file: Path) -> int:
 def _refuse_huge_cache(metadata: Metadata, context_length: int) -> None:
     """llama.cpp dies, or drowns the machine, where the key-value cache does not fit."""
     needed = _cache_bytes(metadata, context_length)
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory = _memory_bytes()
     if needed > memory:
         raise UserError(
-            f"A context of {context_length:,} tokens needs {size(needed)} for its key-value cache; this machine has "
-            f"{size(memory)} of memory. Ask for a smaller context, such as {context_length * memory // needed // 2:,}."
+            f"A context of {context_length:,} tokens needs {size(needed)} for its key-value cache; there are "
+            f"{size(memory)} of memory here. Ask for a smaller one: context: {context_length * memory // needed // 2} "
+            "in a recipe, or --context."
         )
+
+
+def _memory_bytes() -> int:
+    """Of the machine, or of the container that we run in where that is less."""
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for path in CONTAINER_LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # there is none, or it is the word "max"
+            limits.append(int(path.read_text()))
+    return min(limits)
 
 
 def _cache_bytes(metadata: Metadata, context_length: int) -> int:

@@ -4,6 +4,7 @@ Knows no conversation: bodies in, objects out. Closing a stream stops its work w
 """
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -24,6 +25,8 @@ LONGEST_FOLDER = 70
 NUM_CONNECTIONS = 64
 """Threads that wait on connections; they do no work of their own."""
 SILENT = -1
+PREFIX = "demiurgic-"
+SOCKET = "llama.sock"
 
 
 class LlamaServer:
@@ -33,15 +36,18 @@ class LlamaServer:
         require("xllamacpp")
         import xllamacpp
 
-        # A folder that its owner alone may read.
-        self._folder = Path(tempfile.mkdtemp(prefix="demiurgic-", dir=_folder_for_sockets()))
-        self._socket = self._folder / "llama.sock"
+        _sweep(Path(_folder_for_sockets()))
+        # A folder that its owner alone may read; the lock on it dies with this process.
+        self._folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_folder_for_sockets()))
+        self._alive: int | None = os.open(self._folder, os.O_RDONLY)
+        fcntl.flock(self._alive, fcntl.LOCK_EX)
+        self._socket = self._folder / SOCKET
         self._open: set[http.client.HTTPConnection] = set()
         self._lock = threading.Lock()
         try:
             self._server: Any = xllamacpp.Server(self._parameters(file, threads, context_length, use_gpu))
         except RuntimeError as error:
-            shutil.rmtree(self._folder)
+            self._remove_folder()
             raise UserError(
                 f"llama.cpp does not load {file} ({error}) The file is damaged, of an architecture it does not know, "
                 f"or memory ran out for a context of {context_length} tokens: copy or export it again, or ask for a "
@@ -72,7 +78,14 @@ class LlamaServer:
         for connection in running:
             _hang_up(connection)
         self._server = None
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        with self._lock:
+            alive, self._alive = self._alive, None
+        if alive is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            os.close(alive)
 
     def _parameters(self, file: Path, threads: int, context_length: int, use_gpu: bool) -> Any:
         import xllamacpp
@@ -126,6 +139,20 @@ class _SocketFile(http.client.HTTPConnection):
 def _folder_for_sockets() -> str:
     usual = tempfile.gettempdir()
     return usual if len(os.fsencode(usual)) <= LONGEST_FOLDER else "/tmp"
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what killed processes of this user left: folders with a socket that nobody holds the lock of."""
+    for path in folder.glob(f"{PREFIX}*/{SOCKET}"):
+        try:
+            handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:  # another process was faster, or it is somebody else's
+            continue
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(handle).st_uid == os.geteuid():
+                shutil.rmtree(path.parent, ignore_errors=True)
+        os.close(handle)
 
 
 def _hang_up(connection: http.client.HTTPConnection) -> None:

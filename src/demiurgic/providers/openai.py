@@ -18,7 +18,7 @@ from demiurgic.core.optional import require
 from demiurgic.core.records import Message
 from demiurgic.providers import PROVIDERS
 from demiurgic.providers.base import Done, Event, Finish, Provider, ProviderError, Request, Text, Usage
-from demiurgic.providers.openai_errors import Address, explain
+from demiurgic.providers.openai_errors import Address, explain, refusal_of
 from demiurgic.run.context import Context
 
 if TYPE_CHECKING:
@@ -35,11 +35,22 @@ LOCAL_READ_SECONDS = 3600.0
 """The same on this machine, where a question may wait for those before it and a dead server is noticed at once."""
 CONNECT_SECONDS = 10.0
 
-FINISHES: Mapping[str, Finish] = {"stop": "stop", "length": "length", "content_filter": "refused"}
+FINISHES: Mapping[str, Finish] = {
+    "stop": "stop",
+    "eos": "stop",
+    "end_turn": "stop",
+    "length": "length",
+    "content_filter": "refused",
+}
+"""What services call their ends. Any other is kept as `other`, with the service's own word."""
+BROKE_OFF = ("error", "insufficient_system_resource")
+"""Ends that are failures of the service: no answer to keep."""
+VERSION = 1
+"""Of what is sent for a request: enters the identity."""
 TokenLimit = Literal["max_tokens", "max_completion_tokens"]
 
 
-@PROVIDERS.register("openai")
+@PROVIDERS.register("openai", version=VERSION, needs=["openai"])
 def openai(
     context: Context,
     *,
@@ -89,7 +100,8 @@ class OpenAIProvider(Provider):
     ) -> None:
         require("openai")
         self._model = model
-        self._identity = dict(identity or {"provider": "openai", "base_url": base_url, "model": model})
+        service: dict[str, JSON] = {"provider": "openai", "version": VERSION, "base_url": base_url, "model": model}
+        self._identity = dict(identity or service)
         usual: TokenLimit = "max_completion_tokens" if base_url == OPENAI_URL else "max_tokens"
         self._token_limit = token_limit or usual
         self._seeds = seeds
@@ -102,14 +114,16 @@ class OpenAIProvider(Provider):
         return self._identity
 
     def complete(self, request: Request) -> Iterator[Event]:
-        with self._explained():
-            yield from self._events(self._body(request))
+        answer = _Answer()
+        with self._explained(answer):
+            yield from self._texts(self._body(request), answer)
+        if answer.finish is not None:
+            yield Done(answer.finish, answer.usage, answer.raw())
 
     def close(self) -> None:
         self._client.close()
 
-    def _events(self, body: Mapping[str, Any]) -> Iterator[Event]:
-        answer = _Answer()
+    def _texts(self, body: Mapping[str, Any], answer: "_Answer") -> Iterator[Text]:
         with self._client.chat.completions.create(**body) as stream:
             for chunk in stream:
                 text = answer.take(chunk)
@@ -121,8 +135,6 @@ class OpenAIProvider(Provider):
                 "in /v1.",
                 retryable=False,
             )
-        if answer.finish is not None:
-            yield Done(answer.finish, answer.usage, answer.raw())
 
     def _body(self, request: Request) -> dict[str, Any]:
         sampling = request.sampling
@@ -145,13 +157,18 @@ class OpenAIProvider(Provider):
         return sorted(model.id for model in self._client.models.list(timeout=CONNECT_SECONDS))
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self, answer: "_Answer") -> Iterator[None]:
+        """Raise what the client raises as errors of ours; a refusal of what was asked is an answer."""
         from openai import OpenAIError
 
         try:
             yield
         # The client reads each line of a stream as JSON, and lets that error through.
         except (OpenAIError, json.JSONDecodeError) as error:
+            refusal = refusal_of(error, at=self._address)
+            if refusal is not None:
+                answer.refuse(refusal)
+                return
             raise explain(error, at=self._address, list_models=self._models) from None
 
 
@@ -167,21 +184,38 @@ class _Answer:
         self._facts: dict[str, JSON] = {}
 
     def take(self, chunk: "ChatCompletionChunk") -> str:
-        """Note what a chunk says and return its text. Raises ProviderError for an end that we did not ask for."""
+        """Note what a chunk says and return its text. Raises ProviderError where the service broke off."""
         self.came = True
         self._note(chunk)
         if not chunk.choices:
+            # The usage comes by itself after the end; some services give no other sign of it.
+            if chunk.usage is not None and self.finish is None:
+                self._end(None)
             return ""
         choice = chunk.choices[0]
-        if choice.finish_reason is not None:
-            self.finish = _finish(choice.finish_reason, refused=self._refused)
         delta = choice.delta
-        if delta is None:
-            return ""
+        text = "" if delta is None else self._text(delta)
+        if choice.finish_reason is not None:
+            self._end(choice.finish_reason)
+        return text
+
+    def refuse(self, facts: Mapping[str, JSON]) -> None:
+        """Note that the service would not answer what was asked."""
+        self.finish = "refused"
+        self._facts |= facts
+
+    def _text(self, delta: Any) -> str:
         extra = delta.model_extra or {}
         self._reasoning.append(extra.get("reasoning_content") or extra.get("reasoning") or "")
         self._refused = self._refused or bool(delta.refusal)
         return (delta.content or "") + (delta.refusal or "")
+
+    def _end(self, reason: str | None) -> None:
+        if reason in BROKE_OFF:
+            raise ProviderError(f'The service broke off its answer ("{reason}").', retryable=True, maybe_billed=True)
+        self.finish = "refused" if self._refused else FINISHES.get(reason or "", "other")
+        if self.finish == "other":
+            self._facts["finish_reason"] = reason
 
     def raw(self) -> dict[str, JSON]:
         reasoning = "".join(self._reasoning)
@@ -193,16 +227,6 @@ class _Answer:
         if chunk.usage is not None:
             self.usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
             self._facts["usage"] = chunk.usage.model_dump(mode="json", exclude_none=True)
-
-
-def _finish(reason: str, *, refused: bool) -> Finish:
-    if reason not in FINISHES:
-        raise ProviderError(
-            f'The service ended its answer for the reason "{reason}"; wanted one of {", ".join(FINISHES)}.',
-            retryable=False,
-            maybe_billed=True,
-        )
-    return "refused" if refused else FINISHES[reason]
 
 
 def _message(message: Message) -> dict[str, str]:

@@ -8,11 +8,16 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from demiurgic.core.errors import UserError, nearest
+from demiurgic.core.metric import JSON
 from demiurgic.providers.base import ContextTooLongError, ProviderError
 
 TOO_LONG_CODES = ("context_length_exceeded", "exceed_context_size_error")
 """OpenAI's code, and the type that llama.cpp's server sends."""
 TOO_LONG_WORDS = ("maximum context length", "context length exceeded", "exceeds the available context size")
+REFUSED_CODES = ("content_filter", "content_policy_violation", "invalid_prompt", "data_inspection_failed", "moderation")
+"""The codes of Azure, of OpenAI, of OpenAI for prompts, of Alibaba, and of some gateways."""
+REFUSED_WORDS = ("content management policy", "requires moderation", "content exists risk")
+"""Of Azure, OpenRouter (as 403) and DeepSeek."""
 OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
 PASSING = (408, 409, 425, 429)
 AFTER_THE_WORK = (408, 504)
@@ -34,6 +39,19 @@ class Address:
 
     def without_key(self, text: str) -> str:
         return text.replace(self.api_key, "(the key)") if self.api_key else text
+
+
+def refusal_of(error: Exception, *, at: Address) -> dict[str, JSON] | None:
+    """What the service says where it refuses what was asked, not who asks or how; None for any other error."""
+    from openai import APIError
+
+    if not isinstance(error, APIError):
+        return None
+    said = _said(error)
+    named = error.code in REFUSED_CODES or error.type in REFUSED_CODES
+    if not named and not any(words in said.lower() for words in REFUSED_WORDS):
+        return None
+    return {"refusal": at.without_key(said), "code": error.code}
 
 
 def explain(error: Exception, *, at: Address, list_models: Callable[[], list[str]]) -> UserError:

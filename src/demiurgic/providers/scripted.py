@@ -64,6 +64,7 @@ class Scripted(Provider):
 
     def __init__(self, script: Script, *, failures: float = 0.0, seed: int = 0, delay_seconds: float = 0.0) -> None:
         self._script = script
+        self.context_length = script.context_length
         self._failures = failures
         self._seed = seed
         self._delay_seconds = delay_seconds

@@ -4,26 +4,23 @@ Shapes: T tokens of a text, V vocabulary.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from demiurgic.core.artifacts import Model
 from demiurgic.core.errors import UserError
-from demiurgic.core.metric import JSON
 from demiurgic.core.optional import require
 from demiurgic.models.chat_template import chat_template
 from demiurgic.models.load import context_length as trained_context
 from demiurgic.models.load import load_model
 from demiurgic.models.tokenizer import dialect_of, encode_prompt, load_tokenizer, stop_ids
 from demiurgic.providers import PROVIDERS
-from demiurgic.providers.base import Done, Event, Finish, Request, Sampling, Text, Usage
+from demiurgic.providers.base import Done, Event, Finish, ProviderError, Request, Sampling, Text, Usage
 from demiurgic.providers.stop_texts import StopTexts
 from demiurgic.providers.weights import (
     LocalProvider,
     check_sampling,
-    content_digest,
     fitting_context,
     room_for_answer,
 )
@@ -36,10 +33,16 @@ BROKEN = "\ufffd"
 """What a decoder writes for bytes that are no character, or not yet one."""
 
 
-@PROVIDERS.register("transformers")
-def transformers(context: Context, *, model: Model) -> "Transformers":
-    """A model of an earlier step, in torch: exact, and on a CPU slower than its GGUF in llama_cpp."""
-    return Transformers(model.path, device=context.device, digest=model.digest)
+VERSION = 1
+
+
+@PROVIDERS.register("transformers", version=VERSION, needs=["torch", "transformers"])
+def transformers(run: Context, *, model: Model, context: int | None = None) -> "Transformers":
+    """A model of an earlier step, in torch: exact, and on a CPU slower than its GGUF in llama_cpp.
+
+    `context` is how many tokens question and answer may have together, the model's own when not given.
+    """
+    return Transformers(model.path, device=run.device, context_length=context, digest=model.digest)
 
 
 class Transformers(LocalProvider):
@@ -49,6 +52,7 @@ class Transformers(LocalProvider):
     """
 
     engine = "transformers"
+    version = VERSION
 
     def __init__(
         self,
@@ -62,8 +66,8 @@ class Transformers(LocalProvider):
         require("torch", "transformers")
         import torch
 
-        self._folder = folder
-        self._digest = digest
+        self.path = folder
+        self.digest = digest
         self._tokenizer = load_tokenizer(folder)
         template = chat_template(self._tokenizer)
         if template is None:
@@ -77,14 +81,11 @@ class Transformers(LocalProvider):
         if threads:
             torch.set_num_threads(threads)
         self._model: Any = load_model(folder, device=device)
-        self.context_length = fitting_context(context_length, trained=trained_context(self._model))
+        self.trained_context = trained_context(self._model)
+        self.context_length = fitting_context(context_length, trained=self.trained_context)
         self.num_parameters = sum(parameter.numel() for parameter in self._model.parameters())
         self._answering = threading.Lock()
         self._tokenizing = threading.Lock()  # a fast tokenizer may not be used from two threads at once
-
-    @cached_property
-    def identity(self) -> Mapping[str, JSON]:
-        return {"provider": self.engine, "digest": self._digest or content_digest(self._folder)}
 
     def complete(self, request: Request) -> Iterator[Event]:
         check_sampling(request.sampling)
@@ -95,15 +96,15 @@ class Transformers(LocalProvider):
             yield from self._answer(ids, request.sampling, room=room)
 
     def close(self) -> None:
-        """Free the memory, once a running answer has ended."""
-        with self._answering:
-            self._model = None
+        """Free the memory. A running answer breaks off at its next token; what waits is not begun."""
+        self._model = None
 
     def _answer(self, ids: Sequence[int], sampling: Sampling, *, room: int) -> Iterator[Event]:
         words, stops = _Words(self._decode), StopTexts(sampling.stop)
         finish: Finish = "length"
         written = 0
-        for id in _tokens(self._model, ids, sampling=sampling):
+        for id in _tokens(self._opened(), ids, sampling=sampling):
+            self._opened()
             written += 1
             if id in self._stop_ids:
                 finish = "stop"
@@ -118,6 +119,12 @@ class Transformers(LocalProvider):
         if not stops.met and (text := stops.feed(words.flush()) + stops.flush()):
             yield Text(text)
         yield Done(finish, Usage(len(ids), written))
+
+    def _opened(self) -> Any:
+        """The model. Raises ProviderError once it was closed."""
+        if self._model is None:
+            raise ProviderError("The model was closed.", retryable=False)
+        return self._model
 
     def _decode(self, ids: Sequence[int]) -> str:
         with self._tokenizing:

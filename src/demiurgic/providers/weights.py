@@ -4,10 +4,13 @@ Knows no engine.
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 from demiurgic.core.errors import UserError
 from demiurgic.core.hashing import digest_file, digest_files
+from demiurgic.core.metric import JSON
 from demiurgic.providers.base import ContextTooLongError, Provider, Sampling
 
 
@@ -27,10 +30,31 @@ class LocalProvider(Provider):
     chat_template: str
     """The model's chat template, in Jinja."""
 
+    path: Path
+    """The file or folder with the weights."""
+    digest: str | None
+    """Of the artifact, where `path` is one."""
+    trained_context: int
+    """The longest context that the model was made for."""
+
     @property
     @abstractmethod
     def engine(self) -> str:
         """The provider's name in the registry."""
+
+    @property
+    @abstractmethod
+    def version(self) -> int:
+        """Raised when the same request gets another prompt, or is drawn in another way."""
+
+    @cached_property
+    def identity(self) -> Mapping[str, JSON]:
+        """The weights, the engine with its version, and a context shorter than the model's own: it may end answers
+        early, and some models scale their positions by it.
+        """
+        digest = self.digest or content_digest(self.path)
+        shorter = {"context": self.context_length} if self.context_length != self.trained_context else {}
+        return {"provider": self.engine, "version": self.version, "digest": digest, **shorter}
 
 
 def content_digest(path: Path) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from demiurgic.core.artifacts import Artifact
-from demiurgic.core.errors import RecipeError, UserError, nearest, unknown
+from demiurgic.core.artifacts import Kinds, a_kind
+from demiurgic.core.errors import RecipeError, UserError, nearest, place_of, unknown
 from demiurgic.run.expand import Draft, expand, find_step, read_overrides
 from demiurgic.run.gates import Gate
 from demiurgic.run.stage import Reference, Stage, StageConfig, references
@@ -171,11 +171,12 @@ class _Reader:
                 raise self._error(str(error), ("requires",)) from None
         return tuple(dict.fromkeys(found))
 
-    def _resolve(self, text: str, kind: type[Artifact]) -> Reference:
+    def _resolve(self, text: str, kinds: Kinds) -> Reference:
+        wanted = [kind.kind for kind in kinds]
         head, dot, tail = text.rpartition(".") if "." in text.rpartition("]")[2] else (text, "", "")
         found = find_step(head, self.above, asking=self.draft.index, later=self.lines, own=self.draft.group)
         if len(found) > 1:
-            raise UserError(f'"{text}" names {len(found)} steps where one {kind.kind} is wanted')
+            raise UserError(f'"{text}" names {len(found)} steps where {a_kind(*wanted)} is wanted')
         step = self.steps[found[0].name]
         parts = step.stage.parts(step.config)
         if dot and tail not in parts:
@@ -187,13 +188,13 @@ class _Reader:
                 f"step {step.name} makes {', '.join(parts)}: name one, such as {step.name}.{next(iter(parts))}"
             )
         part = tail or next(iter(parts))
-        if not issubclass(parts[part], kind):
+        if not issubclass(parts[part], kinds):
             makers = [
-                n for n, s in self.steps.items() if any(issubclass(k, kind) for k in s.stage.parts(s.config).values())
+                n for n, s in self.steps.items() if any(issubclass(k, kinds) for k in s.stage.parts(s.config).values())
             ]
             hint = f" Steps above that make one: {', '.join(makers)}." if makers else " No step above makes one."
-            raise UserError(f"wants a {kind.kind}; {text} is a {parts[part].kind}.{hint}")
-        return Reference(step.name, part)
+            raise UserError(f"wants {a_kind(*wanted)}; {text} is {a_kind(parts[part].kind)}.{hint}")
+        return Reference(step.name, part, parts[part])
 
     def _spread(self, text: str) -> list[str]:
         head, bracket, tail = text.partition("[*]")
@@ -208,7 +209,7 @@ class _Reader:
     def _explained(self, error: ValidationError, fields: Sequence[str], *, place: Place = ()) -> RecipeError:
         """The one error to show: the most telling of those that pydantic found. `fields` are the names known there."""
         first = telling(error)
-        path = tuple(part for part in first["loc"] if not str(part).startswith(("function-", "list[", "lax-", "json-")))
+        path = place_of(first["loc"])
         full: Place = (*place, *path)
         where = ".".join(str(part) for part in full)
         shown = f"{self.draft.name}.{where}" if where else self.draft.name

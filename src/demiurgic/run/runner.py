@@ -76,7 +76,7 @@ def run_recipe(recipe: Recipe, store: Store, *, context: Context | None = None) 
     context = replace(context or Context(), base=recipe.path.parent)
     context = replace(context, journal=context.journal or journal_beside(store.path))
     for step in recipe.steps.values():
-        require(*step.stage.needs)
+        require(*step.stage.packages(step.config))
     with full_disk_is_a_users_matter(store.path), store.locked():
         walk = _Walk(recipe, store, context)
         walk.start()

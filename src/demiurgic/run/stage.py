@@ -1,14 +1,14 @@
 """A stage: one pure function with a typed config. The closed set of them is the table in `demiurgic/stages.py`."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo
 
-from demiurgic.core.artifacts import Artifact
+from demiurgic.core.artifacts import Artifact, ArtifactT
 from demiurgic.core.metric import JSON, Summary
 from demiurgic.core.registry import Choice
 from demiurgic.run.context import Context
@@ -53,8 +53,9 @@ class Stage(Generic[Config]):
     """Whether `run` goes on from what an interrupted run left in `out`. If not, `out` is emptied first."""
     publishes: bool = False
     """Whether its result leaves the house (an export): a recipe should gate something before it."""
-    needs: tuple[str, ...] = ()
-    """Packages that must be importable, checked before anything of the recipe runs."""
+    needs: Sequence[str] | Callable[[Config], Sequence[str]] = ()
+    """Packages that must be importable, checked before anything of the recipe runs; their versions go to the ledger.
+    A function of the config where they depend on it."""
 
     @property
     def line(self) -> str:
@@ -63,6 +64,9 @@ class Stage(Generic[Config]):
     def parts(self, config: Config) -> Mapping[str, type[Artifact]]:
         return self.makes(config) if callable(self.makes) else self.makes
 
+    def packages(self, config: Config) -> Sequence[str]:
+        return self.needs(config) if callable(self.needs) else self.needs
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
@@ -70,12 +74,11 @@ class Reference:
 
     step: str
     part: str
+    kind: type[Artifact] = field(default=Artifact, compare=False)
+    """What the part will be, which step and part decide."""
 
     def __str__(self) -> str:
         return f"{self.step}.{self.part}"
-
-
-ArtifactT = TypeVar("ArtifactT", bound=Artifact)
 
 
 def _spread(value: Any, info: ValidationInfo) -> Any:

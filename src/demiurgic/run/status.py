@@ -62,10 +62,11 @@ def _steps(
     last: dict[str, dict[str, Any]] = {}
     for line in lines:
         last[line["step"]] = line
-    return [_step(store, line, made.get(line["key"], line), revoked) for line in last.values()]
+    return [step_status(store, line, made.get(line["key"], line), revoked) for line in last.values()]
 
 
-def _step(store: Store, line: dict[str, Any], origin: dict[str, Any], revoked: Mapping[str, str]) -> StepStatus:
+def step_status(store: Store, line: dict[str, Any], origin: dict[str, Any], revoked: Mapping[str, str]) -> StepStatus:
+    """What a ledger line says of a step, as the store has it now; `origin` is the line that made the step."""
     event, says = line["event"], str(line.get("reason", ""))
     folder = store.find(line["key"])
     if folder is None and event in ("made", "reused", "rejected"):

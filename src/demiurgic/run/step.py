@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -86,7 +86,7 @@ def make_step(
         raise UserError(
             f"{final} exists and is no finished step: its manifest is gone. Delete the folder and run again."
         )
-    require(*stage.needs)
+    require(*stage.packages(config))
     used_seed = seed if stage.uses_seed else None
     resumed = stage.resumable and partial.exists()
     if partial.exists() and not stage.resumable:
@@ -118,7 +118,7 @@ def make_step(
                 "seconds": round(time.perf_counter() - started, 3),
                 "peak_memory_bytes": memory.peak_bytes(),
                 "resumed": resumed,
-                **circumstances(stage),
+                **circumstances(stage.packages(config)),
             },
             made=now(),
         )
@@ -202,10 +202,10 @@ class PeakMemory:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1024 if kilobytes else 1)
 
 
-def circumstances(stage: Stage[Any]) -> dict[str, JSON]:
+def circumstances(packages: Sequence[str]) -> dict[str, JSON]:
     """What may explain a difference between two machines: versions, device, code. For the ledger, never the key."""
     versions: dict[str, JSON] = {"python": platform.python_version(), "demiurgic": __version__}
-    for package in stage.needs:
+    for package in packages:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:

@@ -11,9 +11,9 @@ Place = tuple[str | int, ...]
 """Where a value stands: the keys and list positions that lead to it."""
 
 
-ODD = (ValueError, TypeError, RecursionError, AttributeError)
+ODD = (ValueError, TypeError, RecursionError, AttributeError, LookupError)
 """What reading raises beside YAML's own errors: a date that is none, a number of 5,000 digits, half a surrogate pair,
-brackets without end, an anchor on a number."""
+brackets without end, an anchor on a number, `!!bool x`."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TypeAlias
 
 from demiurgic.providers.base import Event
@@ -12,13 +12,14 @@ _Item: TypeAlias = Event | Exception | None
 
 
 class Answering:
-    """Draws events until they end or nobody wants them any more.
+    """Draws events until they end or nobody wants them any more; `on_end` is called in the loop when the work is over.
 
-    Each answer has a thread of its own: one that waits for its model's turn holds up no other.
+    Each answer has a thread of its own: one that waits for a service holds up no other.
     """
 
-    def __init__(self, events: Iterator[Event]) -> None:
+    def __init__(self, events: Iterator[Event], *, on_end: Callable[[], None]) -> None:
         self._events = events
+        self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._items: asyncio.Queue[_Item] = asyncio.Queue()
         self._unwanted = threading.Event()
@@ -47,8 +48,12 @@ class Answering:
             if close is not None:
                 close()
             self._hand_over(None)
+            self._in_the_loop(self._on_end)
 
     def _hand_over(self, item: _Item) -> None:
+        self._in_the_loop(lambda: self._items.put_nowait(item))
+
+    def _in_the_loop(self, call: Callable[[], None]) -> None:
         # The loop is gone when the server was stopped while this thread waited for its model.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._items.put_nowait, item)
+            self._loop.call_soon_threadsafe(call)

@@ -10,9 +10,12 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from demiurgic.providers.base import Done, Event, Provider, Text, collect
+from demiurgic.providers.base import Request as ProviderRequest
+from demiurgic.providers.weights import LocalProvider
 from demiurgic.serve.answering import Answering
 from demiurgic.serve.errors import WireError, wire_error
 from demiurgic.serve.wire import (
@@ -37,8 +40,15 @@ LOG = logging.getLogger("demiurgic.serve")
 MAX_BODY_BYTES = 8 << 20
 """A million tokens of text and what JSON adds to them."""
 MAX_ANSWERS = 256
-"""Running and waiting at once; each has a thread."""
-LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+"""Running and waiting at once."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as a name or an address, is reached from this machine alone."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ class Access:
         if self.api_key is None:
             host = headers.get("host", "")
             name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-            if name.lower() not in LOOPBACK_NAMES:
+            if not is_loopback(name.removeprefix("[").removesuffix("]")):
                 raise WireError(403, f"The host '{host}' is not served here.", code="host_not_allowed")
             return
         given = headers.get("authorization", "")
@@ -129,10 +139,16 @@ class Answers:
         self._models = models
         self._max_body_bytes = max_body_bytes
         self._num_running = 0
+        self._turns: dict[Provider, asyncio.Lock] = {}
 
     async def endpoint(self, request: "Request") -> Any:
         """Read the request, and give what answers it. Raises WireError."""
-        asked = read_chat_request(await self._body(request))
+        from starlette.requests import ClientDisconnect
+
+        try:
+            asked = read_chat_request(await self._body(request))
+        except ClientDisconnect:
+            return _say_nothing
         return _Answer(self, asked, find_provider(self._models, asked.model))
 
     async def _body(self, request: "Request") -> bytes:
@@ -158,6 +174,18 @@ class Answers:
     def leave(self) -> None:
         self._num_running -= 1
 
+    async def begin(self, provider: Provider, request: ProviderRequest) -> Answering:
+        """Answer when it is the request's turn. Whoever stops waiting before has cost the model nothing."""
+        if not isinstance(provider, LocalProvider):
+            return Answering(provider.complete(request), on_end=lambda: None)
+        turn = self._turns.setdefault(provider, asyncio.Lock())
+        await turn.acquire()
+        try:
+            return Answering(provider.complete(request), on_end=turn.release)
+        except BaseException:
+            turn.release()
+            raise
+
 
 class _Answer:
     """Sends one answer, whole or in pieces, as long as the client is there."""
@@ -170,19 +198,24 @@ class _Answer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._answers.enter()
-        answering = Answering(self._provider.complete(self._request))
-        sending = asyncio.ensure_future(self._send(answering, send))
+        sending = asyncio.ensure_future(self._send_in_turn(send))
         leaving = asyncio.ensure_future(_disconnected(receive))
         try:
             await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
                 sending.result()
         finally:
-            answering.abandon()
             sending.cancel()
             leaving.cancel()
             await asyncio.gather(sending, leaving, return_exceptions=True)
             self._answers.leave()
+
+    async def _send_in_turn(self, send: Send) -> None:
+        answering = await self._answers.begin(self._provider, self._request)
+        try:
+            await self._send(answering, send)
+        finally:
+            answering.abandon()
 
     async def _send(self, answering: Answering, send: Send) -> None:
         completion = Completion(self._asked.model)
@@ -227,6 +260,10 @@ def _told(error: Exception) -> WireError:
     if told.status == 500:
         LOG.error("an answer failed", exc_info=error)
     return told
+
+
+async def _say_nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """The answer to a client that left before it had asked."""
 
 
 async def _disconnected(receive: Receive) -> None:

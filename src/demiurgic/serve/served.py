@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from demiurgic.core.artifacts import Gguf, Model
+from demiurgic.core.artifacts import Either, Gguf, Model
 from demiurgic.core.metric import JSON
 from demiurgic.core.optional import require
 from demiurgic.providers import PROVIDERS
@@ -18,12 +18,15 @@ NAME = "local"
 """What the one model is called over HTTP; who it is stands in the identity."""
 
 
-@PROVIDERS.register("served")
-def served(context: Context, *, model: Model | Gguf) -> "Served":
-    """A model of an earlier step over HTTP, as a service would be: started on a free port, stopped at the end."""
+@PROVIDERS.register("served", needs=["openai", "starlette", "uvicorn", "transformers"])
+def served(run: Context, *, model: Either[Model | Gguf], context: int | None = None) -> "Served":
+    """A model of an earlier step over HTTP, as a service would be: started on a free port, stopped at the end.
+
+    `context` is how many tokens question and answer may have together, the model's own when not given.
+    """
     require("openai", "starlette", "uvicorn")
     path = model.file if isinstance(model, Gguf) else model.path
-    local = open_local(path, device=context.device, threads=context.engine.workers, digest=model.digest)
+    local = open_local(path, device=run.device, threads=run.engine.workers, context_length=context, digest=model.digest)
     try:
         return Served(local)
     except BaseException:
@@ -39,6 +42,7 @@ class Served(Provider):
 
     def __init__(self, local: LocalProvider) -> None:
         self._local = local
+        self.context_length = local.context_length
         self._server = Server({NAME: local})
         self._server.start()
         base_url = f"{self._server.address}/v1"

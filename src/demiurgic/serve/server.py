@@ -5,12 +5,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address
 from typing import Any
 
 from demiurgic.core.errors import UserError
 from demiurgic.core.optional import require
-from demiurgic.serve.app import Access, build_app
+from demiurgic.serve.app import Access, build_app, is_loopback
 from demiurgic.serve.wire import Models
 
 LOOPBACK = "127.0.0.1"
@@ -85,14 +84,6 @@ def serving(models: Models, *, host: str = LOOPBACK, port: int = 0, api_key: str
     """
     with Server(models, host=host, port=port, api_key=api_key) as address:
         yield address
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is reached from this machine alone."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _listening(host: str, port: int) -> socket.socket:

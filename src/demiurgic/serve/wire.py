@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError
 
 from demiurgic.core.records import Message
 from demiurgic.providers.base import Finish, Provider, Request, Sampling, Usage
@@ -24,8 +24,8 @@ ASKS_NOTHING: Mapping[str, tuple[Any, ...]] = {
     "logprobs": (False,),
     "top_logprobs": (0,),
     "logit_bias": ({},),
-    "presence_penalty": (0,),
-    "frequency_penalty": (0,),
+    "presence_penalty": (0, 0.0),
+    "frequency_penalty": (0, 0.0),
     "tools": ([],),
     "tool_choice": ("none", "auto"),
     "functions": ([],),
@@ -40,7 +40,12 @@ ASKS_NOTHING: Mapping[str, tuple[Any, ...]] = {
 }
 """Fields of OpenAI's that this server has no form for, and the values (beside null) that ask for nothing."""
 MESSAGE_ASKS_NOTHING = {"tool_calls", "tool_call_id", "function_call", "refusal", "audio", "annotations", "name"}
-FINISH_REASONS: Mapping[Finish, str] = {"stop": "stop", "length": "length", "refused": "content_filter"}
+FINISH_REASONS: Mapping[Finish, str] = {
+    "stop": "stop",
+    "length": "length",
+    "refused": "content_filter",
+    "other": "stop",
+}
 MAX_STOPS = 4
 
 
@@ -59,7 +64,8 @@ class WireMessage(_Strict):
 
     def to_message(self) -> Message:
         text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
-        return Message(self.role, text)
+        # OpenAI's newer name for the same thing; no template but OpenAI's own knows it.
+        return Message("system" if self.role == "developer" else self.role, text)
 
 
 class StreamOptions(_Strict):
@@ -72,12 +78,12 @@ class ChatRequest(_Strict):
 
     model: StrictStr
     messages: list[WireMessage] = Field(min_length=1)
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    temperature: StrictFloat | None = Field(None, ge=0, le=2)
+    top_p: StrictFloat | None = Field(None, gt=0, le=1)
+    seed: StrictInt | None = Field(None, ge=-(2**63), lt=2**63)
     stop: StrictStr | list[StrictStr] | None = None
-    max_tokens: int | None = Field(None, ge=1)
-    max_completion_tokens: int | None = Field(None, ge=1)
+    max_tokens: StrictInt | None = Field(None, ge=1)
+    max_completion_tokens: StrictInt | None = Field(None, ge=1)
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
 
@@ -125,8 +131,6 @@ def _asks_nothing(name: str, value: Any) -> bool:
     if name not in ASKS_NOTHING:
         return False
     if value is None or any(type(value) is type(nothing) and value == nothing for nothing in ASKS_NOTHING[name]):
-        return True
-    if name in ("presence_penalty", "frequency_penalty") and value == 0.0:
         return True
     raise WireError(
         400,

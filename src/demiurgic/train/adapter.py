@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, f
 from demiurgic.core.artifacts import Model
 from demiurgic.core.errors import UserError
 from demiurgic.core.optional import require
+from demiurgic.models.architectures import refuse_quantized
 from demiurgic.models.lora import (
     ADAPTER_WEIGHTS,
     BASE,
@@ -22,7 +23,7 @@ from demiurgic.models.lora import (
     quiet_bitsandbytes,
     write_base,
 )
-from demiurgic.models.nf4 import load_nf4, refuse_quantized
+from demiurgic.models.nf4 import load_nf4
 from demiurgic.models.precision import Precision
 from demiurgic.models.shards import stored_precision
 from demiurgic.train.weights import trained_weights
@@ -89,22 +90,11 @@ class AdapterPlan:
 
 
 def adapter_plan(model: Model, lora: Lora) -> AdapterPlan:
-    """Reads the base's config and the headers of its files. Raises UserError for a quantized base, and wrong targets.
-
-    A hub id and commit are named as the base's source where its step knows them, else the step.
-    """
+    """Reads the base's config and its files' headers. Raises UserError for a quantized base, and wrong targets."""
     refuse_quantized(model.path)
     linears = block_linears_of(model.path)
     stored = stored_precision(model.path, modules=linears)
-    facts = model.manifest.summary.facts
-    source, revision = facts.get("source"), facts.get("revision")
-    known = isinstance(source, str) and isinstance(revision, str)
-    base = BaseFacts(
-        model.digest,
-        cast(BasePrecision, "nf4" if lora.precision == "nf4" else stored),
-        source=str(source) if known else model.manifest.step,
-        revision=str(revision) if known else None,
-    )
+    base = BaseFacts.of(model, cast(BasePrecision, "nf4" if lora.precision == "nf4" else stored))
     return AdapterPlan(lora, _targets_of(lora, linears), base, model.path, stored)
 
 
@@ -184,6 +174,6 @@ def _peft_config(plan: AdapterPlan) -> "LoraConfig":
         lora_dropout=plan.lora.dropout,
         use_rslora=plan.lora.rslora,
         # never a path of this machine
-        base_model_name_or_path=plan.base.source if plan.base.revision is not None else "",
+        base_model_name_or_path=plan.base.source or "",
         revision=plan.base.revision,
     )

@@ -5,8 +5,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from demiurgic.core.artifacts import Adapter, Model, Tokens
+from demiurgic.core.artifacts import Adapter, Either, Model, Tokens
 from demiurgic.core.metric import JSON
+from demiurgic.models.lora import hub_origin
 from demiurgic.models.precision import Precision
 from demiurgic.run.stage import StageConfig
 from demiurgic.train.adapter import Lora
@@ -34,7 +35,7 @@ class TrainConfig(StageConfig):
     """Optimizer steps."""
     epochs: PositiveFloat | None = None
     """Passes over the windows; the last step is filled up from the next pass."""
-    match_seconds: Model | Adapter | None = None
+    match_seconds: Either[Model | Adapter] | None = None
     """Train as many steps as fit into the seconds that training this took, teacher forwards counted."""
     batch: PositiveInt = 16
     """Windows per optimizer step."""
@@ -112,11 +113,14 @@ class TrainConfig(StageConfig):
         return self
 
     def key_facts(self, base: Path) -> dict[str, JSON]:
-        """The seconds that are matched: no content of the model they made tells them."""
+        """The seconds that are matched, and the hub's name of an adapter's base: no content of a model tells them."""
         del base
-        if not isinstance(self.match_seconds, Model | Adapter):  # a reference, or none
-            return {}
-        return {"seconds_to_match": seconds_of(self.match_seconds)}
+        facts: dict[str, JSON] = {}
+        if isinstance(self.match_seconds, Model | Adapter):  # no reference
+            facts["seconds_to_match"] = seconds_of(self.match_seconds)
+        if self.lora is not None and isinstance(self.model, Model) and (origin := hub_origin(self.model)):
+            facts["base_origin"] = [*origin]
+        return facts
 
     @property
     def part(self) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from demiurgic.core.artifacts import Adapter, Model, Tokens
 from demiurgic.core.errors import UserError
+from demiurgic.models.belongs import refuse_other_tokenizer
 from demiurgic.models.load import context_length
 from demiurgic.models.tokenizer import dialect_of, load_tokenizer, tokenizer_digest
 from demiurgic.models.windows import Windows
@@ -15,11 +16,7 @@ if TYPE_CHECKING:
 
 def refuse_misfit(model: "PreTrainedModel", windows: Windows, *, folder: Path) -> None:
     """Raises UserError when the model cannot read the tokens: another tokenizer or dialect, or windows too long."""
-    if tokenizer_digest(folder) != windows.tokenizer_digest:
-        raise UserError(
-            f"The tokens in {windows.folder} were made with another tokenizer than that of the model {folder}. "
-            "Tokenize the rows with the model's own tokenizer, or create the model with the tokens' one."
-        )
+    refuse_other_tokenizer(windows, folder=folder)
     dialect = dialect_of(load_tokenizer(folder)).name
     if dialect != windows.dialect:
         raise UserError(

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from demiurgic.core.artifacts import Dataset, Model, Tokenizer, Tokens
+from demiurgic.core.artifacts import Dataset, Either, Model, Tokenizer, Tokens
 from demiurgic.core.console import Progress
 from demiurgic.core.errors import UserError
 from demiurgic.core.metric import Metric, Summary
@@ -27,7 +27,7 @@ ROWS_AT_ONCE = 1000
 
 class TokenizeConfig(StageConfig):
     data: Dataset
-    tokenizer: Tokenizer | Model
+    tokenizer: Either[Tokenizer | Model]
     """A tokenizer, or the model whose own is meant."""
     length: int = Field(ge=2)
     """Tokens of a window."""

@@ -211,6 +211,11 @@ def _makes(config: TrainConfig) -> dict[str, type[Artifact]]:
     return {config.part: Model if config.lora is None else Adapter}
 
 
+def _needs(config: TrainConfig) -> tuple[str, ...]:
+    lora = () if config.lora is None else ("peft", *(("bitsandbytes",) if config.lora.precision == "nf4" else ()))
+    return ("torch", "transformers", "accelerate", *lora)
+
+
 STAGE = Stage(
     "train",
     TrainConfig,
@@ -218,5 +223,5 @@ STAGE = Stage(
     makes=_makes,
     uses_seed=True,
     resumable=True,
-    needs=("torch", "transformers", "accelerate"),
+    needs=_needs,
 )

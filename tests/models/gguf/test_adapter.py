@@ -133,3 +133,10 @@ def test_an_adapter_of_another_base_is_refused(base: Path, tmp_path: Path):
 def test_an_adapter_is_not_quantized(base: Path, tmp_path: Path):
     with pytest.raises(UserError, match='no type of a GGUF adapter "q8_0"'):
         write_adapter_gguf(peft_adapter(tmp_path, base), base, tmp_path / "adapter.gguf", type="q8_0")
+
+
+def test_a_matrix_beyond_f16_is_told_the_type_that_adapters_have(base: Path, tmp_path: Path):
+    adapter = peft_adapter(tmp_path, base, strength=1e7)
+    with pytest.raises(UserError, match=r"lora_b holds a weight of .* beyond f16's 65504. Use f32"):
+        write_adapter_gguf(adapter, base, tmp_path / "adapter.gguf", type="f16")
+    assert write_adapter_gguf(adapter, base, tmp_path / "adapter.gguf", type="f32").file.exists()

@@ -122,13 +122,85 @@ def test_another_epsilon_is_found(family: Family, folder: Path):
     assert excess(found) > CLEARLY
 
 
+@pytest.mark.parametrize("max_kl", [None, 0.15])
 @pytest.mark.parametrize("fields", [{"rope.freq_base": 10_000.0}, {"layer_norm_rms_epsilon": 1e-3}])
-def test_a_fault_that_the_loss_of_a_coarse_type_would_hide_is_found(fields: dict[str, float], llama3: Path):
+def test_a_fault_that_the_loss_of_a_coarse_type_would_hide_is_found(
+    fields: dict[str, float], max_kl: float | None, llama3: Path
+):
     found = verify(rewritten(written(llama3, "q4_k_m"), fields=fields), llama3)
-    limit = limit_of("q4_k_m")
-    assert found.divergence.mean_kl < limit.max_kl
-    assert found.running_kl is not None and found.running_kl > CLEARLY * limit.max_running_kl
-    assert any("other than the rounding of weights" in miss for miss in found.misses(limit))
+    limit = limit_of("q4_k_m", max_kl=max_kl)
+    assert not found.loses_too_much(limit)
+    right = proof(llama3, "q4_k_m").running_kl
+    assert found.running_kl is not None and right is not None and found.running_kl > 10 * CLEARLY * right
+    header, running, *_ = found.misses(limit)
+    assert f"{next(iter(fields))} is {next(iter(fields.values())):g}" in header
+    assert "other than the rounding of weights" in running
+
+
+def test_a_limit_of_ones_own_is_one_for_the_weights_loss_alone():
+    usual, own = limit_of("q4_k_m"), limit_of("q4_k_m", max_kl=0.5)
+    assert own.max_kl == 0.5
+    assert (own.max_running_kl, own.max_far_kl) == (usual.max_running_kl, usual.max_far_kl)
+
+
+LONG = 131_072
+LLAMA31 = {
+    "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+}  # fmt: skip
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32_768}
+
+
+def long_source(folder: Path, family: Family, rope: dict[str, Any]) -> Path:
+    path = folder / f"long-{family}-{rope['rope_type']}"
+    changes = {"max_position_embeddings": LONG, "rope_parameters": {"rope_theta": 500_000.0, **rope}}
+    return path if path.exists() else pretrained(path, family, std=STD, **changes)
+
+
+@pytest.mark.parametrize("type", ["f16", "q4_k_m"])
+@pytest.mark.parametrize(("family", "rope"), [("llama3", LLAMA31), ("llama3", YARN), ("qwen2", YARN)])
+def test_a_file_for_long_contexts_is_its_source_from_far_away(
+    family: Family, rope: dict[str, Any], type: str, folder: Path
+):
+    found = proof(long_source(folder, family, rope), type)
+    assert found.misses(limit_of(type)) == []
+    assert found.far_kl is not None and found.far_kl < limit_of(type).max_far_kl / 10
+
+
+@pytest.mark.parametrize("type", ["f16", "q4_k_m"])
+@pytest.mark.parametrize(
+    ("rope", "fault", "named"),
+    [
+        (LLAMA31, {"without": "rope_freqs.weight"}, "rope_freqs.weight is missing"),
+        (YARN, {"fields": {"scaling.factor": 8.0}}, "rope.scaling.factor is 8, wanted 4"),
+        (
+            YARN,
+            {"fields": {"scaling.original_context_length": 2048}},
+            "original_context_length is 2048, wanted 32768",
+        ),
+    ],
+    ids=["no factors", "factor", "original context"],
+)
+def test_a_fault_that_only_long_distances_show_is_found(
+    rope: dict[str, Any], fault: dict[str, Any], named: str, type: str, folder: Path
+):
+    source = long_source(folder, "llama3", rope)
+    found = verify(rewritten(written(source, type), **fault), source)
+    limit = limit_of(type, max_kl=0.15)
+    header, *others = found.misses(limit)
+    assert named in header
+    right = proof(source, type).far_kl
+    assert found.far_kl is not None and right is not None and found.far_kl > CLEARLY * right
+    assert any("read from far away" in miss for miss in others)
+    if type == "f16":
+        assert found.far_kl > CLEARLY * limit.max_far_kl
+
+
+def test_a_context_without_room_for_a_gap_has_no_far_figure(folder: Path):
+    source = pretrained(folder / "short", "llama3", std=STD, max_position_embeddings=8)
+    found = verify(written(source, "f16"), source)
+    assert found.far_kl is None
+    assert found.misses(limit_of("f16")) == []
 
 
 def test_weights_that_are_not_the_source_s_are_named(llama3: Path):

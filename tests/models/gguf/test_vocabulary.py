@@ -9,7 +9,7 @@ from tokenizers import AddedToken, Tokenizer, processors
 from demiurgic.core.errors import UserError
 from demiurgic.models.gguf.llama import Llama
 from demiurgic.models.gguf.tokenization import compare_tokens
-from demiurgic.models.gguf.vocabulary import CONTROL, NORMAL, UNUSED, USER_DEFINED, read_vocabulary
+from demiurgic.models.gguf.vocabulary import CONTROL, NORMAL, UNUSED, USER_DEFINED, differs_on, read_vocabulary
 from demiurgic.models.gguf.write import write_gguf
 from demiurgic.models.tokenizer import load_tokenizer
 from gguf_files import fields_of
@@ -219,3 +219,8 @@ def test_a_trimmed_vocabulary_is_read_as_its_tokenizer_reads_it(tmp_path: Path, 
     written = write_gguf(qwen2, tmp_path / "model.gguf", type="f16", name="trimmed")
     with Llama(written.file, context=8, threads=1) as llama:
         assert compare_tokens(llama, load_tokenizer(qwen2)).mismatches == 0
+
+
+def test_a_tokenizer_that_llama_cpp_cuts_otherwise_says_on_which_text(tmp_path: Path):
+    assert "combining marks" in differs_on(pretrained(tmp_path / "mistral", "mistral", num_hidden_layers=1))
+    assert differs_on(pretrained(tmp_path / "llama3", "llama3", num_hidden_layers=1)) == ""

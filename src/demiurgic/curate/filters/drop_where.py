@@ -7,7 +7,7 @@ from demiurgic.curate.filters import FILTERS, KEEP, Drop, Verdict
 from demiurgic.curate.row_fields import Pattern, field_of
 
 
-@FILTERS.register("drop_where")
+@FILTERS.register("drop_where", reads="field")
 def drop_where(row: Row, *, field: str, pattern: Pattern) -> Verdict:
     """Drop rows whose field (source, license, domain, teacher, or a key of meta) matches the whole pattern."""
     value = field_of(row, field)

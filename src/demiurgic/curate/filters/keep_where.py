@@ -7,7 +7,7 @@ from demiurgic.curate.filters import FILTERS, KEEP, Drop, Verdict
 from demiurgic.curate.row_fields import Pattern, field_of
 
 
-@FILTERS.register("keep_where")
+@FILTERS.register("keep_where", reads="field")
 def keep_where(row: Row, *, field: str, pattern: Pattern) -> Verdict:
     """Keep only rows whose field (source, license, domain, teacher, or a key of meta) matches the whole pattern."""
     value = field_of(row, field)

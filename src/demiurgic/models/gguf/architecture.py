@@ -7,14 +7,10 @@ Knows nothing of weights or tokens.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from demiurgic.core.errors import UserError
-from demiurgic.core.optional import require
-from demiurgic.models.architectures import CONFIG, check_config
-
-if TYPE_CHECKING:
-    from gguf import GGUFWriter
+from demiurgic.models.architectures import check_config, config_of
 
 ARCHITECTURES: Mapping[str, str] = {
     "LlamaForCausalLM": "llama",
@@ -72,7 +68,8 @@ def read_architecture(folder: Path) -> Architecture:
 
     Raises UserError for one that is not supported, for quantized weights, and for settings that a GGUF cannot hold.
     """
-    config = _config(folder)
+    check_config(folder)
+    config: Any = config_of(folder)
     name = ARCHITECTURES[config.architectures[0]]
     _refuse_settings(config, folder)
     heads = int(config.num_attention_heads)
@@ -93,40 +90,28 @@ def read_architecture(folder: Path) -> Architecture:
     )
 
 
-def write_header(writer: "GGUFWriter", architecture: Architecture) -> None:
-    """Add the metadata that llama.cpp builds the model from."""
-    writer.add_context_length(architecture.context)
-    writer.add_embedding_length(architecture.hidden)
-    writer.add_block_count(architecture.num_layers)
-    writer.add_feed_forward_length(architecture.intermediate)
-    writer.add_head_count(architecture.num_heads)
-    writer.add_head_count_kv(architecture.num_kv_heads)
-    writer.add_key_length(architecture.head_dim)
-    writer.add_value_length(architecture.head_dim)
-    writer.add_layer_norm_rms_eps(architecture.epsilon)
-    writer.add_vocab_size(architecture.vocab_size)
-    writer.add_rope_dimension_count(architecture.head_dim)
-    writer.add_rope_freq_base(architecture.rope.base)
-    if architecture.rope.kind in ("linear", "yarn"):
-        from gguf import RopeScalingType
-
-        writer.add_rope_scaling_type(RopeScalingType(architecture.rope.kind))
-        writer.add_rope_scaling_factor(architecture.rope.factor)
-    if architecture.rope.kind == "yarn":
-        writer.add_rope_scaling_orig_ctx_len(architecture.rope.original_context)
-
-
-def _config(folder: Path) -> Any:
-    check_config(folder)
-    require("transformers")
-    from huggingface_hub.errors import StrictDataclassError
-    from transformers import AutoConfig
-
-    try:
-        return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{folder / CONFIG} describes no model that can be built: {reason}") from None
+def header_fields(architecture: Architecture) -> dict[str, int | float | str]:
+    """The metadata that llama.cpp builds the model from, by names that follow the architecture's."""
+    rope = architecture.rope
+    fields: dict[str, int | float | str] = {
+        "context_length": architecture.context,
+        "embedding_length": architecture.hidden,
+        "block_count": architecture.num_layers,
+        "feed_forward_length": architecture.intermediate,
+        "attention.head_count": architecture.num_heads,
+        "attention.head_count_kv": architecture.num_kv_heads,
+        "attention.key_length": architecture.head_dim,
+        "attention.value_length": architecture.head_dim,
+        "attention.layer_norm_rms_epsilon": architecture.epsilon,
+        "vocab_size": architecture.vocab_size,
+        "rope.dimension_count": architecture.head_dim,
+        "rope.freq_base": rope.base,
+    }
+    if rope.kind in ("linear", "yarn"):
+        fields |= {"rope.scaling.type": rope.kind, "rope.scaling.factor": rope.factor}
+    if rope.kind == "yarn":
+        fields["rope.scaling.original_context_length"] = rope.original_context
+    return fields
 
 
 def _refuse_settings(config: Any, folder: Path) -> None:
@@ -141,8 +126,9 @@ def _refuse_settings(config: Any, folder: Path) -> None:
     if sliding and config.sliding_window < config.max_position_embeddings:
         raise UserError(
             f"{folder} attends to the last {config.sliding_window} tokens of {config.max_position_embeddings} "
-            "(sliding_window), which a GGUF of this architecture cannot say. Set max_position_embeddings in "
-            f"config.json to {config.sliding_window}: up to there the two are equal."
+            "(sliding_window), which a GGUF of this architecture cannot say. Set max_position_embeddings "
+            f"to {config.sliding_window}, up to where the two are equal, in config.json of the folder it was fetched "
+            "from, and fetch it again."
         )
 
 

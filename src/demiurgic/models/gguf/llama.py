@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from demiurgic.core.errors import UserError
+from demiurgic.models.gguf.far import FarText
 from demiurgic.models.gguf.llama_c import (
     F32,
     OFF,
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+SEQUENCES = 3
+"""The far copy, the near copy, and the text that goes on from both (`far_logits_TV`)."""
 MAX_BATCH = 512
 """Tokens in one call: their logits are held by llama.cpp at once (512 × 150,000 words are 307 MB)."""
 
@@ -79,6 +82,26 @@ class Llama:
                 logits_TV[start + position] = self._logits_V(position)
         return logits_TV
 
+    def far_logits_TV(self, text: FarText) -> "NDArray[np.float32]":
+        """Logits [T,V] after each token of a text's second half, which reads the first from `gap` positions away.
+
+        llama.cpp takes a sequence's positions without holes only. So the first half is read twice, in a sequence at 0
+        and in one that ends where the second half begins; a third goes on from the first, and from the last token of
+        the second. Raises UserError for a text that does not fit into the context one and a half times.
+        """
+        import numpy as np
+
+        self._restart(text.num_read)
+        far, near, both = range(SEQUENCES)
+        half, begin = len(text.first), text.gap + len(text.first)
+        self._decode(text.far, outputs=[0] * len(text.far), start=0, sequence=far)
+        self._decode(text.first, outputs=[0] * half, start=text.gap, sequence=near)
+        memory = self._lib.llama_get_memory(self._context)
+        self._lib.llama_memory_seq_cp(memory, far, both, 0, half)
+        self._lib.llama_memory_seq_cp(memory, near, both, begin - 1, begin)
+        self._decode(text.second, outputs=[1] * len(text.second), start=begin, sequence=both)
+        return np.stack([self._logits_V(position) for position in range(len(text.second))])
+
     def greedy(self, ids: Sequence[int], num_tokens: int) -> list[int]:
         """The `num_tokens` ids that follow a text when each is the likeliest; nothing stops it.
 
@@ -128,6 +151,7 @@ class Llama:
         params.n_ctx, params.n_batch = context, min(context, MAX_BATCH)
         params.n_ubatch = params.n_batch
         params.n_threads = params.n_threads_batch = threads
+        params.n_seq_max, params.kv_unified = SEQUENCES, True
         params.flash_attn_type, params.type_k, params.type_v = OFF, F32, F32
         with captured_errors() as errors:
             started = self._lib.llama_init_from_model(self._model, params)
@@ -167,10 +191,18 @@ class Llama:
             raise UserError(f"A text of {num_tokens} tokens was given; wanted 1 to {self.context}, the context.")
         self._lib.llama_memory_clear(self._lib.llama_get_memory(self._context), True)
 
-    def _decode(self, ids: Sequence[int], *, outputs: Sequence[int]) -> None:
+    def _decode(
+        self, ids: Sequence[int], *, outputs: Sequence[int], start: int | None = None, sequence: int = 0
+    ) -> None:
+        """Read on: in sequence 0 from where it is, or from position `start` of another."""
         tokens = (ctypes.c_int32 * len(ids))(*ids)
         wanted = (ctypes.c_int8 * len(ids))(*outputs)
         batch = TokenBatch(n_tokens=len(ids), token=tokens, logits=wanted)
+        if start is not None:
+            named = ctypes.pointer(ctypes.c_int32(sequence))
+            batch.pos = (ctypes.c_int32 * len(ids))(*range(start, start + len(ids)))
+            batch.n_seq_id = (ctypes.c_int32 * len(ids))(*[1] * len(ids))
+            batch.seq_id = (ctypes.POINTER(ctypes.c_int32) * len(ids))(*[named] * len(ids))
         with captured_errors() as errors:
             code = self._lib.llama_decode(self._context, batch)
         if code:

@@ -25,6 +25,8 @@ OFF = 0
 ERROR_LEVEL = 4
 CONTINUED_LEVEL = 5
 """A line of the log goes on."""
+SWITCHES = (False, True, True, True, True, False)
+"""`embeddings`, `offload_kqv`, `no_perf`, `op_offload`, `swa_full` and `kv_unified` as the library sets them."""
 
 _Pointer = ctypes.c_void_p
 _Int = ctypes.c_int32
@@ -44,7 +46,7 @@ class ModelParams(ctypes.Structure):
 
 
 class ContextParams(ctypes.Structure):
-    """`llama_context_params`: 168 bytes, of which those up to the types of the key-value cache are named."""
+    """`llama_context_params`: 168 bytes, of which those that are set or checked here are named."""
 
     _fields_ = (
         ("n_ctx", _Count),
@@ -60,20 +62,23 @@ class ContextParams(ctypes.Structure):
         ("callbacks", _Pointer * 2),
         ("type_k", _Int),
         ("type_v", _Int),
-        ("rest", ctypes.c_uint8 * 56),
+        ("abort", ctypes.c_uint8 * 24),
+        ("switches", ctypes.c_bool * 5),
+        ("kv_unified", ctypes.c_bool),
+        ("rest", ctypes.c_uint8 * 26),
     )
 
 
 class TokenBatch(ctypes.Structure):
-    """`llama_batch`; without positions and sequences the library counts on from where it is."""
+    """`llama_batch`; without positions and sequences the library counts on from where sequence 0 is."""
 
     _fields_ = (
         ("n_tokens", _Int),
         ("token", ctypes.POINTER(_Int)),
         ("embd", _Pointer),
-        ("pos", _Pointer),
-        ("n_seq_id", _Pointer),
-        ("seq_id", _Pointer),
+        ("pos", ctypes.POINTER(_Int)),
+        ("n_seq_id", ctypes.POINTER(_Int)),
+        ("seq_id", ctypes.POINTER(ctypes.POINTER(_Int))),
         ("logits", ctypes.POINTER(ctypes.c_int8)),
     )
 
@@ -95,6 +100,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "llama_n_threads": (_Int, [_Pointer]),
     "llama_get_memory": (_Pointer, [_Pointer]),
     "llama_memory_clear": (None, [_Pointer, ctypes.c_bool]),
+    "llama_memory_seq_cp": (None, [_Pointer, _Int, _Int, _Int, _Int]),
     "llama_decode": (_Int, [_Pointer, TokenBatch]),
     "llama_get_logits_ith": (ctypes.POINTER(ctypes.c_float), [_Pointer, _Int]),
     "llama_tokenize": (
@@ -134,7 +140,9 @@ def _check_layouts(found: Any) -> None:
     model, context = found.llama_model_default_params(), found.llama_context_default_params()
     threads = (context.n_threads, context.n_threads_batch)
     cache_types = (context.flash_attn_type, context.type_k, context.type_v)
-    if (model.n_gpu_layers, context.n_seq_max) != (-1, 1) or threads != (4, 4) or cache_types != (AUTO, F16, F16):
+    switches = (*context.switches, context.kv_unified)
+    found_here = (model.n_gpu_layers, context.n_seq_max, threads, cache_types, switches)
+    if found_here != (-1, 1, (4, 4), (AUTO, F16, F16), SWITCHES):
         raise _other_version("parameters of another layout")
 
 

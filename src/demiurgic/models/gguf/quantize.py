@@ -45,7 +45,10 @@ def _halves(values_RW: "NDArray[np.float32]") -> "NDArray[np.float16]":
 
     largest = float(np.abs(values_RW).max(initial=0.0))
     if largest >= F16_MAX:
-        raise UserError(f"holds a weight of {largest:.0f}, beyond f16's {F16_MAX:.0f}. Use bf16 (type: bf16).")
+        raise UserError(
+            f"holds a weight of {largest:.0f}, beyond f16's {F16_MAX:.0f}. Use f32 (type: f32), or bf16 for a whole "
+            "model."
+        )
     return values_RW.astype(np.float16)
 
 

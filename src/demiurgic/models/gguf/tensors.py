@@ -184,5 +184,6 @@ def _refuse_another_head(stored: Mapping[str, StoredTensor], folder: Path) -> No
     if len(tensors) < 2 or tensors[0].shape != tensors[1].shape or not bool((tensors[0] == tensors[1]).all()):
         raise UserError(
             f"{folder} says tie_word_embeddings and stores a lm_head.weight that differs from the embedding. "
-            "Set tie_word_embeddings: false in config.json if the head is meant to be its own."
+            "If the head is meant to be its own, set tie_word_embeddings: false in config.json of the folder it was "
+            "fetched from, and fetch it again."
         )

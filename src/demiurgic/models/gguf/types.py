@@ -115,7 +115,7 @@ FILE_TYPES: Mapping[str, FileType] = {
 }
 """By size, within a size the better first. Types that need an importance matrix are not among them."""
 
-COARSER: Mapping[str, str] = {
+FALLBACK: Mapping[str, str] = {
     "q2_k": "q4_0",
     "q3_k": "q4_0",
     "q4_k": "q5_0",
@@ -123,7 +123,7 @@ COARSER: Mapping[str, str] = {
     "q6_k": "q8_0",
     "iq4_xs": "iq4_nl",
 }
-"""What a row that is no multiple of 256 gets instead: a type with blocks of 32."""
+"""What a row that is no multiple of 256 gets instead: a type with blocks of 32, of as many bits or more."""
 
 
 def find_file_type(name: str) -> FileType:
@@ -149,8 +149,8 @@ def tensor_type(name: str, shape: tuple[int, ...], *, file_type: FileType, layou
 def _that_fits(wanted: TensorType, width: int) -> TensorType:
     if wanted.fits(width):
         return wanted
-    fallback = TENSOR_TYPES[COARSER[wanted.name]] if wanted.name in COARSER else TENSOR_TYPES["f16"]
-    return fallback if fallback.fits(width) else TENSOR_TYPES["f16"]
+    instead = TENSOR_TYPES[FALLBACK.get(wanted.name, "f16")]
+    return instead if instead.fits(width) else TENSOR_TYPES["f16"]
 
 
 def _mixed(name: str, width: int, *, file_type: FileType, layout: Layout) -> TensorType:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from demiurgic.core.metric import Metric
 from demiurgic.models.compare import Divergence
+from demiurgic.models.gguf.header import HeaderCheck
 from demiurgic.models.gguf.limits import MAX_SHARE_OF_EFFECT, MIN_TOP1, Limit
 from demiurgic.models.gguf.tokenization import TokenCheck
 from demiurgic.models.gguf.weights import WeightCheck
@@ -33,10 +34,15 @@ class Verified:
     clear_disagreements: int
     """Positions with another likeliest token where the source has no tie."""
     greedy: GreedyCheck
+    header: HeaderCheck
+    """The file's own fields beside the config's; of an adapter, those of its base's file."""
     weights: WeightCheck | None = None
     """The file's tensors beside the source's; not of an adapter."""
     running_kl: float | None = None
     """Mean KL(source with the file's own weights ‖ file): what all but the weights makes; not of an adapter."""
+    far_kl: float | None = None
+    """As `running_kl`, of texts whose first half is read from far away (of an adapter, without exchanged weights);
+    None where no text fits into the context with a gap."""
     effect_kl: float | None = None
     """Of an adapter: mean KL(base with adapter ‖ base), all that the adapter does."""
 
@@ -53,13 +59,20 @@ class Verified:
                 f"{self.tokens.mismatches} of {self.tokens.texts} texts have other token ids, wanted "
                 f"{limit.max_token_mismatches or 'none'}; the first: {self.tokens.first}"
             )
-        if not self.divergence.mean_kl <= limit.max_kl:
+        if self.header.miss:
+            found.append(self.header.miss)
+        if self.loses_too_much(limit):
             found.append(f"mean KL to the source is {self.divergence.mean_kl:.2e}, wanted at most {limit.max_kl:.0e}")
         if self.running_kl is not None and not self.running_kl <= limit.max_running_kl:
             found.append(
                 f"the source with the file's own weights is {self.running_kl:.2e} away, wanted at most "
                 f"{limit.max_running_kl:.0e}: something other than the rounding of weights is different, such as rope "
                 "or epsilon"
+            )
+        if self.far_kl is not None and not self.far_kl <= limit.max_far_kl:
+            found.append(
+                f"text that is read from far away is {self.far_kl:.2e} off, wanted at most {limit.max_far_kl:.0e}: its "
+                "rotary positions are not the source's beyond short distances"
             )
         if self.weights is not None and self.weights.miss:
             found.append(self.weights.miss)
@@ -69,6 +82,10 @@ class Verified:
             alike = self.greedy.equal + self.greedy.tied
             found.append(f"{alike} of {self.greedy.prompts} greedy continuations are the source's, wanted all")
         return found + self._adapter_misses()
+
+    def loses_too_much(self, limit: Limit) -> bool:
+        """Whether the KL to the source is beyond the limit, which is what a type is chosen by."""
+        return not self.divergence.mean_kl <= limit.max_kl
 
     @property
     def share_of_effect(self) -> float | None:

@@ -1,8 +1,9 @@
-"""The proof that a GGUF is its source: token ids, the distance of its predictions, and what it goes on to write.
+"""The proof that a GGUF is its source: token ids, header, weights, predictions near and far, and what it writes.
 
 The file runs by llama.cpp, the source in fp32 by transformers. One of them is in memory at a time: the file goes first,
 so that a broken one is known before the large source is loaded, and its logits wait on the disk (positions × words × 4
-bytes: 1.8 GB for 24 texts of 128 tokens and 150,000 words; two models of 7B would need 28 GB and more of memory).
+bytes: 2.2 GB for 24 texts of 128 tokens, 8 halves of them from far away, and 150,000 words; two models of 7B would need
+28 GB and more of memory).
 
 Shapes: T positions of a text, V vocabulary.
 """
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from demiurgic.core.metric import Metric
 from demiurgic.models.compare import Divergence, divergence
 from demiurgic.models.gguf.architecture import read_architecture
+from demiurgic.models.gguf.far import FarText, far_logits_TV, far_texts
+from demiurgic.models.gguf.header import check_header
 from demiurgic.models.gguf.limits import TIE_NATS
 from demiurgic.models.gguf.llama import Llama
 from demiurgic.models.gguf.tokenization import compare_tokens, opening_ids
@@ -61,26 +64,22 @@ def verify(
     the file's logits. Raises UserError for a file that llama.cpp does not load, and for fewer than two documents.
     """
     tokenizer = load_tokenizer(source_folder)
-    context = read_architecture(source_folder).context
-    num_continued = min(CONTINUED_TOKENS, context // 4)
-    sequences = _sequences(tokenizer, windows, context=context - num_continued)
-    prompts = [ids[: max(1, len(ids) // 2)] for ids in sequences[:NUM_PROMPTS]]
+    architecture = read_architecture(source_folder)
+    texts = _texts(tokenizer, windows, context=architecture.context)
     with TemporaryDirectory(dir=scratch, prefix="logits-") as folder:
         kept = _Kept(Path(folder))
         adapters = [adapter.file] if adapter is not None else []
-        room = max(map(len, sequences)) + num_continued
-        with Llama(file, context=room, threads=threads, adapters=adapters) as llama:
+        with Llama(file, context=texts.room, threads=threads, adapters=adapters) as llama:
             tokens = compare_tokens(llama, tokenizer)
-            for number, ids in enumerate(sequences):
-                kept.put(llama.logits_TV(ids), number)
-            written = [llama.greedy(prompt, num_continued) for prompt in prompts]
+            written = _by_file(llama, texts, kept)
         model = load_model(source_folder, device=device, dtype="float32")
         if adapter is not None:
-            model = _with_base_kept(model, adapter.folder, sequences, kept)
-        compared = [_compare(_logits_TV(model, ids), number, kept) for number, ids in enumerate(sequences)]
-        choices = [_judge(model, prompt, ids) for prompt, ids in zip(prompts, written, strict=True)]
+            model = _with_base_kept(model, adapter.folder, texts.sequences, kept)
+        compared = [_compare(_logits_TV(model, ids), number, kept) for number, ids in enumerate(texts.sequences)]
+        choices = [_judge(model, prompt, ids) for prompt, ids in zip(texts.prompts, written, strict=True)]
         weights = take_weights(model, file, source_folder) if adapter is None else None
-        running = [_to_file(_logits_TV(model, ids), number, kept) for number, ids in enumerate(sequences) if weights]
+        running = _running(model, texts, kept) if weights is not None else []
+        far = [_to_file(far_logits_TV(model, text), number, kept, FAR) for number, text in enumerate(texts.far)]
     effects = [each.effect for each in compared if each.effect is not None]
     return Verified(
         tokens=tokens,
@@ -88,10 +87,50 @@ def verify(
         divergence=_joined([each.to_file for each in compared]),
         clear_disagreements=sum(each.clear_disagreements for each in compared),
         greedy=GreedyCheck(len(choices), choices.count("equal"), choices.count("tied")),
+        header=check_header(file, architecture),
         weights=weights,
-        running_kl=_joined(running).mean_kl if running else None,
-        effect_kl=_joined(effects).mean_kl if effects else None,
+        running_kl=_joined_kl(running),
+        far_kl=_joined_kl(far),
+        effect_kl=_joined_kl(effects),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """What both sides read."""
+
+    sequences: Sequence[Sequence[int]]
+    far: Sequence[FarText]
+    num_continued: int
+    """Tokens that follow a prompt."""
+
+    @property
+    def prompts(self) -> list[Sequence[int]]:
+        return [ids[: max(1, len(ids) // 2)] for ids in self.sequences[:NUM_PROMPTS]]
+
+    @property
+    def room(self) -> int:
+        """Tokens that llama.cpp has in memory at once."""
+        return max(*(len(ids) + self.num_continued for ids in self.sequences), *(text.num_read for text in self.far))
+
+
+def _texts(tokenizer: "PreTrainedTokenizerFast", windows: Windows | None, *, context: int) -> _Texts:
+    num_continued = min(CONTINUED_TOKENS, context // 4)
+    sequences = _sequences(tokenizer, windows, context=context - num_continued)
+    return _Texts(sequences, far_texts(sequences, context=context), num_continued)
+
+
+def _by_file(llama: Llama, texts: _Texts, kept: "_Kept") -> list[list[int]]:
+    """What the file writes after each prompt; its logits are kept."""
+    for number, ids in enumerate(texts.sequences):
+        kept.put(llama.logits_TV(ids), number)
+    for number, text in enumerate(texts.far):
+        kept.put(llama.far_logits_TV(text), number, FAR)
+    return [llama.greedy(prompt, texts.num_continued) for prompt in texts.prompts]
+
+
+def _running(model: "PreTrainedModel", texts: _Texts, kept: "_Kept") -> list[Divergence]:
+    return [_to_file(_logits_TV(model, ids), number, kept) for number, ids in enumerate(texts.sequences)]
 
 
 def _sequences(tokenizer: "PreTrainedTokenizerFast", windows: Windows | None, *, context: int) -> list[list[int]]:
@@ -103,6 +142,7 @@ def _sequences(tokenizer: "PreTrainedTokenizerFast", windows: Windows | None, *,
 
 FILE = "file"
 BASE = "base"
+FAR = "far"
 
 
 @dataclass(frozen=True)
@@ -196,6 +236,10 @@ def _mean_kl(each: Sequence[Divergence]) -> Metric:
     nats = [one.mean_kl * one.positions for one in each]
     measured = bootstrap.Measured(names, names, nats, [one.positions for one in each])
     return bootstrap.ratio(measured, seed=0)
+
+
+def _joined_kl(each: Sequence[Divergence]) -> float | None:
+    return _joined(each).mean_kl if each else None
 
 
 def _joined(each: Sequence[Divergence]) -> Divergence:

@@ -211,6 +211,12 @@ def _alphabet() -> frozenset[str]:
     return frozenset(map(chr, printable)) | frozenset(chr(256 + i) for i in range(256 - len(printable)))
 
 
+def differs_on(folder: Path) -> str:
+    """Text on which llama.cpp is known to cut otherwise than the tokenizer of a folder; empty where none is known."""
+    data = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    return find_pre_tokenizers(data.get("pre_tokenizer"))[0].differs_on
+
+
 def refuse_telling_name(name: str) -> None:
     """Raise UserError for a model name that changes how llama.cpp reads the vocabulary."""
     if re.search(r"phi-?3", name, re.IGNORECASE):

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from demiurgic.core.console import Progress
 from demiurgic.core.errors import UserError
 from demiurgic.core.optional import require
-from demiurgic.models.gguf.architecture import read_architecture, write_header
+from demiurgic.models.gguf.architecture import read_architecture
+from demiurgic.models.gguf.header import ROPE_FACTORS, write_header
 from demiurgic.models.gguf.quantize import encode_rows
 from demiurgic.models.gguf.tensors import (
     TensorPlan,
@@ -46,7 +47,6 @@ BLOCK_VALUES = 1 << 22
 """Values of a block of rows: 16 MiB in fp32."""
 QUANTIZATION_VERSION = 2
 """`GGML_QNT_VERSION`."""
-ROPE_FACTORS = "rope_freqs.weight"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from demiurgic.core.artifacts import Manifest, Part
 from demiurgic.core.errors import UserError
 from demiurgic.core.metric import JSON, Summary
+from demiurgic.report.page.earlier import UNREACHED, Earlier, without_result
 from demiurgic.run.gates import Gate, Verdict, judge
 from demiurgic.run.ledger import Ledger
 from demiurgic.run.recipe import Recipe
@@ -20,7 +21,9 @@ TOOK = ("seconds", "peak_memory_bytes", "resumed", "code", "versions", "device")
 """What a ledger line of a made step says of the making."""
 BAD = ("rejected", "failed", "interrupted", "damaged", "revoked", "blocked", "missing")
 """States of a step that cannot be built on, the worst first."""
-EARLIER = "not part of the newest run; shown as an earlier run made it, out of the same inputs"
+EARLIER = "not part of the newest run; shown as an earlier run left it, out of the same inputs and config"
+OTHER_VALUES = f"{UNREACHED}, and that run had other values than this recipe (--set)"
+WITH_RECIPE = "whether what an earlier run made still is its result can be told with the recipe's file"
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,14 @@ class ShownStep:
     summary: Summary = field(default_factory=Summary)
     verdicts: Sequence[Verdict] = ()
     folder: Path | None = None
-    note: str = ""
+    earlier: bool = False
+    """Whether the newest run did not come to it, and an earlier run's result is shown."""
     alone: bool = True
     """Whether the page shows one recipe only, so that the step's name says which step it is."""
+
+    @property
+    def note(self) -> str:
+        return EARLIER if self.earlier else ""
 
     @property
     def label(self) -> str:
@@ -153,21 +161,41 @@ class _Reader:
         lines = [line for line in self.lines if line.get("recipe") == name]
         started = next((line for line in reversed(lines) if line["event"] == "started"), None)
         newest = [line for line in lines if started is None or line.get("run") == started["run"]]
+        overrides = _overrides(newest)
         states = {status.step: status for status in found}
         if recipe is not None:
-            order = {step.name: step.stage.name for step in recipe.steps.values()}
+            steps = self._in_order(recipe, states, overrides=overrides)
         else:
-            order = dict.fromkeys([*(started["steps"] if started else []), *states], "")
-        steps: dict[str, ShownStep] = {}
-        for step, stage in order.items():
-            if step in states:
-                steps[step] = self._step(name, states[step])
-            else:
-                steps[step] = self._earlier(name, step, steps, stage=stage)
-        overrides: list[str] = next((line["overrides"] for line in newest if "overrides" in line), [])
-        return ShownRun(name, newest[0]["time"], newest[-1]["time"], overrides, list(steps.values()))
+            names = dict.fromkeys([*(started["steps"] if started else []), *states])
+            steps = [self._step(name, states.get(step) or self._left_out(name, step)) for step in names]
+        return ShownRun(name, newest[0]["time"], newest[-1]["time"], overrides, steps)
 
-    def _step(self, recipe: str, status: StepStatus, *, note: str = "") -> ShownStep:
+    def _in_order(
+        self, recipe: Recipe, states: Mapping[str, StepStatus], *, overrides: Sequence[str]
+    ) -> list[ShownStep]:
+        """The steps of a recipe; those that the newest run did not come to as an earlier one left them."""
+        changed = list(recipe.overrides) != list(overrides)
+        walk = Earlier(self.store, recipe, lines=self.lines, made=self.made)
+        steps = []
+        for name, step in recipe.steps.items():
+            if name in states:
+                shown = self._step(recipe.name, states[name])
+            elif changed:
+                shown = self._step(recipe.name, without_result(name, step.stage.name, why=OTHER_VALUES))
+            else:
+                status = walk.status(name)
+                shown = self._step(recipe.name, status, earlier=bool(status.key))
+            walk.note(name, state=shown.state, folder=shown.folder)
+            steps.append(shown)
+        return steps
+
+    def _left_out(self, recipe: str, name: str) -> StepStatus:
+        """Without the recipe nobody can tell whether what an earlier run made would be made again."""
+        before = [line for line in self.lines if (line.get("recipe"), line.get("step")) == (recipe, name)]
+        stage = before[-1]["stage"] if before else ""
+        return without_result(name, stage, why=f"{UNREACHED}; {WITH_RECIPE}" if before else "not run yet")
+
+    def _step(self, recipe: str, status: StepStatus, *, earlier: bool = False) -> ShownStep:
         facts: dict[str, Any] = {
             "recipe": recipe,
             "name": status.step,
@@ -177,7 +205,7 @@ class _Reader:
             "key": status.key,
             "line": status.line,
             "line_number": self.numbers.get(status.line),
-            "note": note,
+            "earlier": earlier,
             "alone": self.alone,
         }
         folder = self.store.find(status.key) if status.key else None
@@ -192,39 +220,23 @@ class _Reader:
         return ShownStep(**facts, verdicts=verdicts)
 
     def _gates(self, step: ShownStep) -> list[Gate]:
-        """The gates that were judged last."""
-        judged = [
-            line
-            for line in self.lines
-            if line["event"] in ("judged", "rejected")
-            and (line["recipe"], line["step"], line["key"]) == (step.recipe, step.name, step.key)
-        ]
+        """The gates that the last run that came to the step judged: none where the recipe had lost them by then."""
+        asked = (step.recipe, step.name, step.key)
+        lines = [x for x in self.lines if (x.get("recipe"), x.get("step"), x.get("key")) == asked]
+        run = lines[-1]["run"] if lines else None
+        judged = [x for x in lines if x["run"] == run and x["event"] in ("judged", "rejected")]
         shown = judged[-1]["gates"] if judged else []
         return [Gate(**{name: gate[name] for name in Gate.model_fields if name in gate}) for gate in shown]
 
-    def _earlier(self, recipe: str, name: str, above: Mapping[str, ShownStep], *, stage: str) -> ShownStep:
-        """A step that the newest run did not come to: as an earlier run left it, if that is out of the same inputs."""
-        before = [
-            line
-            for line in self.lines
-            if line["event"] in ("made", "reused") and (line["recipe"], line["step"]) == (recipe, name)
-        ]
-        if not before:
-            return ShownStep(recipe, name, stage, "missing", "not run yet", alone=self.alone)
-        last = before[-1]
-        origin = self.made.get(last["key"], last)
-        folder = self.store.find(last["key"])
-        manifest = _readable(folder) if folder else None
-        if manifest is None or not _same_inputs(manifest, above):
-            why = "the newest run did not come to it, and what an earlier one made is gone or out of other inputs"
-            return ShownStep(recipe, name, last["stage"], "missing", why, alone=self.alone)
-        status = StepStatus(name, last["stage"], "made", last["key"], origin["id"], last["time"], 0, 0, "")
-        return self._step(recipe, status, note=EARLIER)
+
+def newest_overrides(store: Store, recipe: str) -> list[str]:
+    """The changes (`--set`) that the newest run of a recipe had."""
+    lines = [line for line in store.ledger.lines() if line.get("recipe") == recipe]
+    return _overrides([line for line in lines if line["run"] == lines[-1]["run"]])
 
 
-def _same_inputs(manifest: Manifest, above: Mapping[str, ShownStep]) -> bool:
-    sources: list[Any] = list(manifest.inputs.values())
-    return all(above[source["step"]].key == source["key"] for source in sources if source["step"] in above)
+def _overrides(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    return next((list(line["overrides"]) for line in lines if "overrides" in line), [])
 
 
 def _of_manifest(manifest: Manifest) -> dict[str, Any]:

@@ -24,8 +24,9 @@ ROLES = {"models": "measured in", "match_seconds": "matched in seconds by"}
 
 def verdict_line(evidence: Evidence) -> str:
     """One line: how many steps are in which state, and how many gates passed."""
-    counts = Counter(step.state for step in evidence.steps)
-    states = ", ".join(f"{counts[state]} {state}" for state in ("made", "reused", *BAD) if counts[state])
+    counts = Counter("made earlier" if _stands(step) else step.state for step in evidence.steps)
+    known = ("made", "reused", "made earlier", *BAD)
+    states = ", ".join(f"{counts[state]} {state}" for state in known if counts[state])
     gates = [verdict.passed for step in evidence.steps for verdict in step.verdicts]
     judged = f"{sum(gates)} of {len(gates)} gates passed" if gates else "no gate was judged"
     return f"{', '.join(run.recipe for run in evidence.runs)}: {states}; {judged}"
@@ -81,12 +82,20 @@ def _reads(step: ShownStep) -> Iterator[tuple[str, str]]:
 def _verdict(evidence: Evidence) -> Html:
     steps, gates = evidence.steps, [v.passed for step in evidence.steps for v in step.verdicts]
     bad = [step for step in steps if step.state in BAD]
+    num_earlier = sum(map(_stands, steps))
+    apart = f", {num_earlier} of them in an earlier run" if num_earlier else ""
     if bad:
-        words, css = f"✕ {len(steps) - len(bad)} of {len(steps)} steps finished; {', '.join(_by_state(bad))}", "bad"
+        done = f"✕ {len(steps) - len(bad)} of {len(steps)} steps finished{apart}"
+        words, css = f"{done}; {', '.join(_by_state(bad))}", "bad"
     else:
-        words, css = f"✓ All {len(steps)} steps finished", "good"
+        words, css = f"✓ All {len(steps)} steps finished{apart}", "good"
     judged = f"{sum(gates)} of {len(gates)} gates passed" if gates else "no gate was judged"
     return element("span", f"{words}; {judged}", class_=css)
+
+
+def _stands(step: ShownStep) -> bool:
+    """Whether it is finished, but by an earlier run than the newest."""
+    return step.earlier and step.state not in BAD
 
 
 def _by_state(steps: list[ShownStep]) -> Iterator[str]:

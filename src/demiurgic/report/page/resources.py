@@ -17,7 +17,8 @@ def resources(evidence: Evidence) -> Html:
     rows = [_row(step, longest=longest, largest=largest) for step in steps]
     lead = (
         f"{duration(total)} in all, at most {size(largest)} of memory. A reused step shows what making it took, in an "
-        "earlier run. Memory is the resident peak of the step's own process; its workers are not counted."
+        "earlier run. Memory is the resident peak of the process that ran the steps, while each of them ran: what "
+        "earlier steps of the run left loaded is in it, worker processes are not."
     )
     note = "Seconds and bytes from the ledger line of each step: seconds, peak_memory_bytes."
     return section(

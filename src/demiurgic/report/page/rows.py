@@ -11,7 +11,7 @@ from demiurgic.report.page.html import NOTHING, Child, Html, element, join, tabl
 from demiurgic.report.results import words
 
 CAME_IN = "rows_in"
-"""The metric that counts what came into a step. A step that makes its rows (generate) has none."""
+"""The metric that counts what came into a step; without it there is nothing to hold the sum against."""
 DROPPED = "dropped"
 KEPT = "kept"
 
@@ -29,7 +29,7 @@ class Account:
 
     @property
     def adds_up(self) -> bool:
-        """All that came in was kept or dropped, and every dropped row has a reason."""
+        """All that came in, where that is known, was kept or dropped, and every dropped row has a reason."""
         given = sum(count for by_reason in self.reasons.values() for count in by_reason.values())
         return self.num_in in (None, self.total) and given == self.num_dropped
 
@@ -75,15 +75,21 @@ def _account(step: ShownStep, account: Account) -> Html:
         join(cited(step, name) if name in step.summary.metrics else f"{piece.count:,.0f}", " ", piece.name)
         for name, piece in zip(names, pieces, strict=True)
     ]
-    check = pill("✓ adds up", "good") if account.adds_up else pill("✕ does not add up", "bad")
     return card(
-        element("div", element("h4", step.label), check, class_="forest-head"),
+        element("div", element("h4", step.label), _check(account), class_="forest-head"),
         stack(pieces, title=f"Rows of {step.label}"),
         element("ul", *(_swatch(piece) for piece in pieces), class_="legend"),
         element("p", _came_in(step, account), " = ", listed(terms, by=" + ")),
         _table(account) if account.num_dropped else element("p", "No row was dropped.", class_="unit"),
         element("p", "From ", source(step, of=", ".join([*account.kept, DROPPED])), class_="source"),
     )
+
+
+def _check(account: Account) -> Html | None:
+    """Claimed only where what came in was counted apart from what became of it."""
+    if not account.adds_up:
+        return pill("✕ does not add up", "bad")
+    return pill("✓ adds up", "good") if account.num_in is not None else None
 
 
 def _came_in(step: ShownStep, account: Account) -> Html:
