@@ -4,7 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -224,26 +226,33 @@ def test_closing_does_not_wait_for_what_was_asked_of_torch(pair: Pair):
     assert [str(error) for error in ends] == ["The model was closed."]
 
 
-def test_what_a_killed_process_left_is_swept_away_and_what_lives_is_not(pair: Pair, tmp_path: Path, monkeypatch):
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A temporary folder of a short name, as a socket's path must have."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_what_a_killed_process_left_is_swept_away_and_what_lives_is_not(pair: Pair, short_folder: Path, monkeypatch):
     program = (
         "import sys; from pathlib import Path; from demiurgic.providers.local import open_local; "
         "model = open_local(Path(sys.argv[1]), threads=1); print('open', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", program, str(pair.gguf)]
-    monkeypatch.setattr("demiurgic.providers.llama_server.tempfile.gettempdir", lambda: str(tmp_path))
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    monkeypatch.setattr("demiurgic.providers.llama_server.tempfile.gettempdir", lambda: str(short_folder))
+    environment = {**os.environ, "TMPDIR": str(short_folder)}
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stdout is not None and process.stdout.readline() == "open\n"
         with open_local(pair.gguf, threads=1) as provider:
-            assert len(list(tmp_path.glob("demiurgic-*"))) == 2, "the other one lives"
+            assert len(list(short_folder.glob("demiurgic-*"))) == 2, "the other one lives"
             assert collect(provider.complete(question(max_tokens=2))).usage is not None
         process.kill()
-    assert len(list(tmp_path.glob("demiurgic-*"))) == 1
+    assert len(list(short_folder.glob("demiurgic-*"))) == 1
     with open_local(pair.gguf, threads=1):
-        assert len(list(tmp_path.glob("demiurgic-*"))) == 1
-    assert list(tmp_path.glob("demiurgic-*")) == []
+        assert len(list(short_folder.glob("demiurgic-*"))) == 1
+    assert list(short_folder.glob("demiurgic-*")) == []
 
 
 def test_a_cache_larger_than_the_containers_memory_is_refused(pair: Pair, tmp_path: Path, monkeypatch):
