@@ -42,12 +42,20 @@ def load_model(folder: Path, *, device: str = "auto", dtype: str = "float32") ->
         raise UserError(unknown("dtype", dtype, DTYPES))
     refuse_no_config(folder)
     require("transformers", "torch", "safetensors")
+    place = resolve_device(device)
+    model = read_weights(folder, dtype=dtype)
+    model.to(place)
+    model.eval()
+    return model
+
+
+def read_weights(folder: Path, *, dtype: str, **options: Any) -> "PreTrainedModel":
+    """What transformers makes of a folder, `options` being its own. Raises UserError as `load_model` does."""
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
-    place = resolve_device(device)
-    quiet()
+    _quiet()
     try:
         model, loaded = AutoModelForCausalLM.from_pretrained(
             str(folder),
@@ -58,12 +66,11 @@ def load_model(folder: Path, *, device: str = "auto", dtype: str = "float32") ->
             # Reported below with what else does not fit, where transformers would raise a RuntimeError.
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            **options,
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"{folder} cannot be read as a model: {str(error).splitlines()[0]}") from None
     refuse_misfit(folder, loaded)
-    model.to(place)
-    model.eval()
     found: PreTrainedModel = model
     return found
 
@@ -77,7 +84,7 @@ def save_model(model: "PreTrainedModel", tokenizer_folder: Path, out: Path) -> N
     from safetensors import SafetensorError
 
     out.mkdir(parents=True, exist_ok=True)
-    quiet()
+    _quiet()
     try:
         model.save_pretrained(str(out), max_shard_size="5GB")
     except SafetensorError as error:
@@ -115,7 +122,7 @@ def refuse_misfit(folder: Path, loaded: Any) -> None:
             )
 
 
-def quiet() -> None:
+def _quiet() -> None:
     """The ecosystem's own bars and hints would cut through ours; what matters of them is checked below."""
     from transformers.utils import logging
 

@@ -8,10 +8,9 @@ Shapes: O outputs and I inputs of a linear layer.
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from demiurgic.core.errors import UserError
 from demiurgic.core.optional import require
 from demiurgic.models.architectures import refuse_quantized
-from demiurgic.models.load import quiet, refuse_misfit, refuse_no_config
+from demiurgic.models.load import read_weights, refuse_misfit, refuse_no_config
 from demiurgic.models.lora import block_linears, quiet_bitsandbytes
 
 if TYPE_CHECKING:
@@ -34,35 +33,19 @@ def load_nf4(folder: Path, *, device: str, dtype: str = "float32") -> "PreTraine
     require("bitsandbytes", "transformers", "torch")
     refuse_no_config(folder)
     refuse_quantized(folder)
-    quiet()
     quiet_bitsandbytes()
     import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers import BitsAndBytesConfig
 
-    kind = getattr(torch, dtype)
-    config = BitsAndBytesConfig(**CONVERSION, bnb_4bit_compute_dtype=kind, llm_int8_skip_modules=["lm_head"])
-    try:
-        model, loaded = AutoModelForCausalLM.from_pretrained(
-            str(folder),
-            dtype=kind,
-            quantization_config=config,
-            device_map={"": device},
-            attn_implementation="sdpa",
-            local_files_only=True,
-            trust_remote_code=False,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(f"{folder} cannot be read as a model: {str(error).splitlines()[0]}") from None
-    refuse_misfit(folder, loaded)
+    config = BitsAndBytesConfig(
+        **CONVERSION, bnb_4bit_compute_dtype=getattr(torch, dtype), llm_int8_skip_modules=["lm_head"]
+    )
+    model = read_weights(folder, dtype=dtype, quantization_config=config, device_map={"": device})
     # transformers compares the shapes of all weights but those that it quantizes
     refuse_misfit(folder, {"mismatched_keys": _misshapen(model)})
     _keep_layout(model)
     model.eval()
-    found: PreTrainedModel = model
-    return found
+    return model
 
 
 def dequantized(weight_OI: "Tensor") -> "Tensor":
