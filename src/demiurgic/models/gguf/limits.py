@@ -52,10 +52,11 @@ so rounding alone may swap them; an injected fault swaps tokens that are further
 MAX_SHARE_OF_EFFECT = 0.01
 """An adapter's file may miss that share of what the adapter does, so that the fault of a weak one is seen, too."""
 
-MAX_RUNNING_KL = 3e-3
+MAX_RUNNING_KL = 1e-3
 """From a source that has the file's own weights, where those are quantized: llama.cpp then rounds activations to 8
 bits. That costs most of what q8_0 costs (9e-5 of 1.1e-4, measured on random weights of 0.04), and q8_0 costs an 8B
-model up to 1.36e-3. No loss of weights enters here, so `max_kl` has no say in it."""
+model about 8e-4 (1.36e-3, less 5.5e-4 of rounded logits). No loss of weights enters here, so `max_kl` has no say in it.
+A limit of 3e-3 would let a wrong rope base at q4_k_m come within a factor of 2 of it."""
 MAX_FAR_KL = 1e-4
 """As above in f32 and f16, where the first half of a text stands far away: fp32 knows an angle at 100,000 positions to
 about 0.01. Measured on an f32 file with weights of 0.04: 3e-10 at 10,000 positions, 1e-7 at 130,000. Rope factors that
