@@ -130,8 +130,7 @@ def test_a_fault_that_the_loss_of_a_coarse_type_would_hide_is_found(
     found = verify(rewritten(written(llama3, "q4_k_m"), fields=fields), llama3)
     limit = limit_of("q4_k_m", max_kl=max_kl)
     assert not found.loses_too_much(limit)
-    right = proof(llama3, "q4_k_m").running_kl
-    assert found.running_kl is not None and right is not None and found.running_kl > 10 * CLEARLY * right
+    assert found.running_kl is not None and found.running_kl > CLEARLY * limit.max_running_kl
     header, running, *_ = found.misses(limit)
     assert f"{next(iter(fields))} is {next(iter(fields.values())):g}" in header
     assert "other than the rounding of weights" in running
@@ -189,11 +188,8 @@ def test_a_fault_that_only_long_distances_show_is_found(
     limit = limit_of(type, max_kl=0.15)
     header, *others = found.misses(limit)
     assert named in header
-    right = proof(source, type).far_kl
-    assert found.far_kl is not None and right is not None and found.far_kl > CLEARLY * right
+    assert found.far_kl is not None and found.far_kl > CLEARLY * limit.max_far_kl
     assert any("read from far away" in miss for miss in others)
-    if type == "f16":
-        assert found.far_kl > CLEARLY * limit.max_far_kl
 
 
 def test_a_context_without_room_for_a_gap_has_no_far_figure(folder: Path):
