@@ -16,7 +16,7 @@ from demiurgic.models.windows import pack, write_windows
 from demiurgic.run.context import Context
 from demiurgic.run.step import run_stage
 from demiurgic.train.chunk import Chunk, Prediction, TokenLoss, Workspace, weighted_gradient
-from demiurgic.train.head_loss import Component, components_of
+from demiurgic.train.components import Component, components_of
 from demiurgic.train.losses import LOSSES
 from demiurgic.train.train import STAGE
 from tiny_models import LINES, tiny_model

@@ -23,9 +23,15 @@ def norm_of_a_gradient(model_folder: Path) -> float:
     weights_BT = np.ones(shape, np.float32)
     weights_BT[:, 0] = 0
     accelerator = accelerator_on(CPU, "fp32")
-    module = accelerator.prepare(objective(model, components("cross_entropy")))
+    module = accelerator.prepare(objective(model))
     ids_BT = np.random.default_rng(0).integers(0, 290, shape)
-    accumulate(module, Batch(ids_BT, weights_BT, np.ones(shape, np.int64)), accelerator=accelerator, micro_batch=1)
+    accumulate(
+        module,
+        Batch(ids_BT, weights_BT, np.ones(shape, np.int64)),
+        components=components("cross_entropy"),
+        accelerator=accelerator,
+        micro_batch=1,
+    )
     return gradient_norm(model)
 
 

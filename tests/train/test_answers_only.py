@@ -18,7 +18,8 @@ from demiurgic.models.tokenizer import TOKENIZER_FILES, encode_prompt, load_toke
 from demiurgic.models.windows import Windows
 from demiurgic.run.step import run_stage
 from demiurgic.train.accelerator import accelerator_on
-from demiurgic.train.objective import TokenBatch, objective
+from demiurgic.train.batch import TokenBatch
+from demiurgic.train.objective import objective
 from demiurgic.train.optimizer import accumulate
 from demiurgic.train.tokenize import STAGE
 from tiny_models import QUIET, conversation, tiny_dataset
@@ -73,7 +74,7 @@ def learned(folder: Path, start: Path, rows: Sequence[Row]) -> Learned:
     model.get_decoder().norm.register_forward_hook(lambda module, inputs, output: seen.append(output))
     accelerator = accelerator_on(torch.device("cpu"), "fp32")
     batch = TokenBatch.of(windows.batch([0]), device=torch.device("cpu"))
-    losses = accelerator.prepare(objective(model, components("cross_entropy")))(batch, float(batch.weights_BT.sum()))
+    losses = accelerator.prepare(objective(model))(batch, float(batch.weights_BT.sum()), components("cross_entropy"))
     seen[0].retain_grad()
     losses.total.backward()
     assert seen[0].grad is not None
@@ -133,13 +134,15 @@ def test_prompts_get_no_gradient_through_the_optimizer_step_either(start: Path, 
     rows = [conversation("add two numbers", "return left", id="row:0", weight=0.0), conversation("a", "b", id="row:1")]
     model = load_model(start, device="cpu")
     accelerator = accelerator_on(torch.device("cpu"), "fp32")
-    module = accelerator.prepare(objective(model, components("cross_entropy")))
+    module = accelerator.prepare(objective(model))
     windows = windows_of(tmp_path, start, rows)
-    accumulate(module, windows.batch([0]), accelerator=accelerator, micro_batch=1)
+    accumulate(
+        module, windows.batch([0]), components=components("cross_entropy"), accelerator=accelerator, micro_batch=1
+    )
     both = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
     model.zero_grad()
     alone = windows_of(tmp_path / "alone", start, rows[1:])
-    accumulate(module, alone.batch([0]), accelerator=accelerator, micro_batch=1)
+    accumulate(module, alone.batch([0]), components=components("cross_entropy"), accelerator=accelerator, micro_batch=1)
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(both[name], parameter.grad, rtol=1e-4, atol=1e-6)
 

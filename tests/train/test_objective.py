@@ -13,10 +13,11 @@ from demiurgic.core.registry import Registry
 from demiurgic.models.load import load_model
 from demiurgic.models.windows import Batch
 from demiurgic.train.accelerator import accelerator_on
+from demiurgic.train.batch import TokenBatch
 from demiurgic.train.chunk import Chunk, TokenLoss
-from demiurgic.train.head_loss import components_of
+from demiurgic.train.components import components_of
 from demiurgic.train.losses import LossOptions
-from demiurgic.train.objective import TokenBatch, objective
+from demiurgic.train.objective import objective
 from demiurgic.train.optimizer import accumulate
 from demiurgic.train.signals.live import LiveTeacher
 from tiny_models import tiny_model
@@ -54,9 +55,9 @@ def windows(count: int = 8, length: int = 12, *, seed: int = 0) -> Batch:
 def gradients(model: Any, batch: Batch, *losses: Any, micro_batch: int = 8, teacher: Any = None) -> dict[str, Tensor]:
     """The gradient of one optimizer step, by parameter."""
     accelerator = accelerator_on(CPU, "fp32")
-    module = accelerator.prepare(objective(model, components(*losses), teacher=teacher))
+    module = accelerator.prepare(objective(model, teacher=teacher))
     model.zero_grad()
-    accumulate(module, batch, accelerator=accelerator, micro_batch=micro_batch)
+    accumulate(module, batch, components=components(*losses), accelerator=accelerator, micro_batch=micro_batch)
     return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
 
 
@@ -124,9 +125,9 @@ def test_no_gradient_crosses_a_document_border(folders: dict[str, Path]):
 def test_the_teacher_never_trains_and_its_weights_never_change(folders: dict[str, Path]):
     model, teacher = student(folders), student(folders, "teacher")
     before = {name: parameter.clone() for name, parameter in teacher.named_parameters()}
-    module = objective(model, components("forward_kl"), teacher=LiveTeacher(teacher, bf16=False))
+    module = objective(model, teacher=LiveTeacher(teacher, bf16=False))
     module.train()
-    module(TokenBatch.of(windows(), device=CPU), 1.0).total.backward()
+    module(TokenBatch.of(windows(), device=CPU), 1.0, components("forward_kl")).total.backward()
     assert model.training
     assert not any(child.training for child in teacher.modules())
     assert all(p.grad is None and not p.requires_grad for p in teacher.parameters())
@@ -136,8 +137,8 @@ def test_the_teacher_never_trains_and_its_weights_never_change(folders: dict[str
 
 def test_a_student_that_is_its_own_teacher_has_nothing_to_learn(folders: dict[str, Path]):
     model, twin = student(folders), student(folders)
-    module = objective(model, components("forward_kl"), teacher=LiveTeacher(twin, bf16=False))
-    losses = module(TokenBatch.of(windows(), device=CPU), 1.0)
+    module = objective(model, teacher=LiveTeacher(twin, bf16=False))
+    losses = module(TokenBatch.of(windows(), device=CPU), 1.0, components("forward_kl"))
     losses.total.backward()
     assert losses.total.item() == pytest.approx(0, abs=1e-5)
     assert max(float(parameter.grad.abs().max()) for parameter in model.parameters()) < 1e-4
@@ -150,7 +151,7 @@ def test_a_loss_of_weight_0_is_not_called_and_its_teacher_not_asked(folders: dic
 
     model = student(folders)
     chosen = components({"use": "forward_kl", "weight": 0}, "cross_entropy")
-    losses = objective(model, chosen, teacher=NeverAsked())(TokenBatch.of(windows(), device=CPU), 1.0)
+    losses = objective(model, teacher=NeverAsked())(TokenBatch.of(windows(), device=CPU), 1.0, chosen)
     assert losses.raw_K[0] == 0
     assert losses.total.item() == pytest.approx(float(losses.raw_K[1]), rel=1e-6)
 
@@ -164,7 +165,7 @@ def test_a_loss_that_did_not_say_it_needs_a_teacher_does_not_get_one(folders: di
         return TokenLoss(chunk.teacher.at(1.0).log_NV.sum(-1), ())
 
     with pytest.raises(AssertionError, match="without needs_teacher"):
-        objective(student(folders), components_of([registry.choose("sly")]))(TokenBatch.of(windows(), device=CPU), 1.0)
+        objective(student(folders))(TokenBatch.of(windows(), device=CPU), 1.0, components_of([registry.choose("sly")]))
 
 
 class LargestTensor(TorchDispatchMode):
@@ -185,10 +186,10 @@ class LargestTensor(TorchDispatchMode):
 @pytest.mark.parametrize("count", [8, 64])
 def test_no_tensor_of_all_tokens_by_all_words_is_ever_built(folders: dict[str, Path], count: int):
     model, teacher = student(folders), LiveTeacher(student(folders, "teacher"), bf16=False)
-    module = objective(model, components("forward_kl", "cross_entropy"), teacher=teacher, buffer_bytes=1)
+    module = objective(model, teacher=teacher, buffer_bytes=1)
     batch = TokenBatch.of(windows(count, length=48), device=CPU)
     with LargestTensor() as largest:
-        module(batch, 1.0).total.backward()
+        module(batch, 1.0, components("forward_kl", "cross_entropy")).total.backward()
     num_tokens, vocab_size = int((batch.weights_BT > 0).sum()), model.config.vocab_size
     assert num_tokens > 100
     # 64 tokens by all words is the smallest chunk; the model's own widest activation is 96 wide

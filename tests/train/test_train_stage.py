@@ -24,14 +24,14 @@ from demiurgic.models.windows import Windows
 from demiurgic.run.context import Context
 from demiurgic.run.stage import Reference
 from demiurgic.run.step import step_key
+from demiurgic.train.batch import TokenBatch
 from demiurgic.train.losses import LOSSES
-from demiurgic.train.objective import TokenBatch, objective
+from demiurgic.train.objective import objective
 from demiurgic.train.signals.live import LiveTeacher
 from demiurgic.train.train import STAGE, TrainConfig
 from tiny_training import (
     LENGTH,
     artifact,
-    components,
     log_of,
     other_tokens,
     quiet,
@@ -67,8 +67,8 @@ def test_a_student_comes_closer_to_its_teacher(folder: Path, tmp_path: Path):
     teacher = LiveTeacher(load_model(folder / "teacher" / "model", device="cpu"), bf16=False)
 
     def distance(model: Path) -> float:
-        module = objective(load_model(model, device="cpu"), components("forward_kl"), teacher=teacher)
-        return float(module(batch, float(batch.weights_BT.sum())).raw_K[0])
+        module = objective(load_model(model, device="cpu"), teacher=teacher)
+        return float(module(batch, float(batch.weights_BT.sum()), components("forward_kl")).raw_K[0])
 
     assert distance(step / "model") < 0.5 * distance(folder / "start" / "model")
 

@@ -41,8 +41,8 @@ def gradient_of_a_batch(folder: Path) -> tuple[Gradient, dict[str, Any]]:
     weights_BT[:, 0] = 0
     batch = Batch(random.integers(0, 290, (6, 10)), weights_BT, np.ones((6, 10), np.int64))
     accelerator = accelerator_on(torch.device("cpu"), "fp32")
-    module = accelerator.prepare(objective(model, components("cross_entropy")))
-    found = accumulate(module, batch, accelerator=accelerator, micro_batch=2)
+    module = accelerator.prepare(objective(model))
+    found = accumulate(module, batch, components=components("cross_entropy"), accelerator=accelerator, micro_batch=2)
     return found, {name: parameter.grad.numpy() for name, parameter in model.named_parameters()}
 
 

@@ -274,6 +274,12 @@ class Adapter(Artifact):
     kind = "adapter"
 
 
+class Logits(Artifact):
+    """What a teacher says of every supervised token of a tokens folder, on disk."""
+
+    kind = "logits"
+
+
 class Gguf(Artifact):
     """One GGUF file, ready for llama.cpp and what is built on it."""
 
@@ -293,5 +299,5 @@ class Scores(Artifact):
 
 
 KINDS: Mapping[str, type[Artifact]] = {
-    kind.kind: kind for kind in (Dataset, Tokens, Tokenizer, Model, Adapter, Gguf, Scores)
+    kind.kind: kind for kind in (Dataset, Tokens, Tokenizer, Model, Adapter, Logits, Gguf, Scores)
 }

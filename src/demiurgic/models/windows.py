@@ -46,6 +46,8 @@ class Batch:
     ids_BT: "NDArray[np.int64]"
     weights_BT: "NDArray[np.float32]"
     documents_BT: "NDArray[np.int64]"
+    windows_B: "NDArray[np.int64] | None" = None
+    """Which windows of a tokens folder these are; None for others."""
 
 
 @dataclass(frozen=True)
@@ -254,4 +256,5 @@ class Windows:
             self.ids_NT[index].astype(np.int64),
             self.weights_NT[index].astype(np.float32),
             self.documents_NT[index].astype(np.int64),
+            index,
         )

@@ -194,7 +194,7 @@ class _Reader:
             ]
             hint = f" Steps above that make one: {', '.join(makers)}." if makers else " No step above makes one."
             raise UserError(f"wants {a_kind(*wanted)}; {text} is {a_kind(parts[part].kind)}.{hint}")
-        return Reference(step.name, part, parts[part])
+        return Reference(step.name, part, parts[part], step.config)
 
     def _spread(self, text: str) -> list[str]:
         head, bracket, tail = text.partition("[*]")

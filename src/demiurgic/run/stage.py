@@ -14,8 +14,17 @@ from demiurgic.core.registry import Choice
 from demiurgic.run.context import Context
 
 
+class _OnlySpeed:
+    """The mark of a field that changes speed or memory, and the result by rounding at most."""
+
+
+ONLY_SPEED = _OnlySpeed()
+"""`Annotated[int, ONLY_SPEED]`: a field that a recipe may set and that does not enter the key. What was made with one
+value is reused with another."""
+
+
 class StageConfig(BaseModel):
-    """What to make. Every field enters the key of the step, so nothing here may only change speed or noise."""
+    """What to make. Every field enters the key of the step, but those marked `ONLY_SPEED`."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, arbitrary_types_allowed=True, protected_namespaces=(), allow_inf_nan=False
@@ -76,6 +85,8 @@ class Reference:
     part: str
     kind: type[Artifact] = field(default=Artifact, compare=False)
     """What the part will be, which step and part decide."""
+    config: StageConfig | None = field(default=None, compare=False, repr=False)
+    """Of the step that will make it: what a config can be checked against before anything runs."""
 
     def __str__(self) -> str:
         return f"{self.step}.{self.part}"
@@ -145,6 +156,21 @@ def replaced(value: Any, replace: Callable[[Any], Any]) -> Any:
             return type(value)(replaced(item, replace) for item in value)
         case _:
             return value
+
+
+def keyed(value: Any, write: Callable[[Any], Any]) -> Any:
+    """A config as `written`, without the fields that only change speed."""
+    match value:
+        case BaseModel():
+            fields = type(value).model_fields
+            names = [name for name in fields if not any(isinstance(m, _OnlySpeed) for m in fields[name].metadata)]
+            return {name: keyed(getattr(value, name), write) for name in names}
+        case Mapping():
+            return {str(name): keyed(item, write) for name, item in value.items()}
+        case list() | tuple():
+            return [keyed(item, write) for item in value]
+        case _:
+            return written(value, write)
 
 
 def written(value: Any, write: Callable[[Any], Any]) -> Any:

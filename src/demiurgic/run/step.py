@@ -24,7 +24,7 @@ from demiurgic.run.context import Context, journal_beside
 from demiurgic.run.engine import usable_cores
 from demiurgic.run.ledger import LEDGER, Ledger
 from demiurgic.run.lineage import lineage_of, refuse_revoked, revoked_keys
-from demiurgic.run.stage import Reference, Stage, StageConfig, choices, references, written
+from demiurgic.run.stage import Reference, Stage, StageConfig, choices, keyed, references, written
 from demiurgic.run.store import PARTIAL, finish
 from demiurgic.version import __version__
 
@@ -53,7 +53,7 @@ def step_key(stage: Stage[Any], config: StageConfig, *, seed: int | None, base: 
     content: dict[str, JSON] = {
         "stage": stage.name,
         "version": stage.version,
-        "config": written(config, lambda artifact: {"artifact": artifact.kind, "digest": artifact.digest}),
+        "config": keyed(config, lambda artifact: {"artifact": artifact.kind, "digest": artifact.digest}),
         "seed": seed if stage.uses_seed else None,
         "fingerprints": fingerprints,
     }

@@ -1,7 +1,7 @@
 """What to train, on what, for how long: the config of `train`, and what can be refused before files are read."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -9,13 +9,16 @@ from demiurgic.core.artifacts import Adapter, Either, Model, Tokens
 from demiurgic.core.metric import JSON
 from demiurgic.models.lora import hub_origin
 from demiurgic.models.precision import Precision
-from demiurgic.run.stage import StageConfig
+from demiurgic.run.stage import ONLY_SPEED, StageConfig
 from demiurgic.train.adapter import Lora
 from demiurgic.train.budget import MEASURED_STEPS
 from demiurgic.train.fit import seconds_of
+from demiurgic.train.learning_rate import Shape
 from demiurgic.train.losses import LOSSES, LossChoice, needs_teacher
-from demiurgic.train.schedules import Shape
+from demiurgic.train.on_policy import OnPolicy
+from demiurgic.train.teacher import Teacher
 
+Attention = Literal["auto", "eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -29,8 +32,13 @@ class TrainConfig(StageConfig):
     """Chooses the best checkpoint; without it the last weights are kept."""
     lora: Lora | None = None
     """Train an adapter and leave the start weights as they are."""
-    teacher: Model | None = None
+    teacher: Teacher | None = None
+    """A model (live), a part of a `cache_logits` step, or `{use: served, provider: …}`."""
     losses: list[LossChoice] = Field(default_factory=lambda: [LOSSES.choose("cross_entropy")], min_length=1)
+    on_policy: OnPolicy | None = None
+    """Let the student write some of the text itself."""
+    average: Literal["tokens", "documents"] = "tokens"
+    """What the loss is a mean over: all supervised tokens of a step, or its documents, each the mean over its own."""
     steps: PositiveInt | None = None
     """Optimizer steps."""
     epochs: PositiveFloat | None = None
@@ -39,8 +47,15 @@ class TrainConfig(StageConfig):
     """Train as many steps as fit into the seconds that training this took, teacher forwards counted."""
     batch: PositiveInt = 16
     """Windows per optimizer step."""
-    micro_batch: PositiveInt | None = None
-    """Windows in memory at once (all of `batch` by default): changes memory and speed, and the result by rounding."""
+    micro_batch: Annotated[PositiveInt | None, ONLY_SPEED] = None
+    """Windows in memory at once, of each process (all of its share by default)."""
+    gradient_checkpointing: Annotated[bool, ONLY_SPEED] = False
+    """Keep the input of each block alone, and compute the block again in the backward pass: less memory, a third more
+    time."""
+    attention: Annotated[Attention, ONLY_SPEED] = "auto"
+    """Which implementation; `auto` takes what is fastest for the device and the window's length."""
+    compile: Annotated[bool, ONLY_SPEED] = False
+    """`torch.compile` the student's blocks."""
     learning_rate: PositiveFloat = 1e-3
     warmup_steps: NonNegativeInt = 0
     """Less than all steps; with `match_seconds` at least 30, since the pace is not known before."""
@@ -58,6 +73,10 @@ class TrainConfig(StageConfig):
     """Optimizer steps between two looks at `held_out`; there is always one at the end."""
     held_out_windows: Annotated[int, Field(ge=2)] | None = None
     """How many of them, drawn once; all by default."""
+    patience: PositiveInt | None = None
+    """Stop early after so many looks at `held_out` in a row that were no better than the best."""
+    gradient_norms_every: Annotated[PositiveInt | None, ONLY_SPEED] = None
+    """Log the gradient norm of each component every so many steps; each such step costs one more pass per component."""
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from demiurgic.core.registry import Choice
 from demiurgic.train.chunk import (
     BUFFER_BYTES,
     Chunk,
@@ -21,33 +20,12 @@ from demiurgic.train.chunk import (
     tokens_per_chunk,
     weighted_gradient,
 )
+from demiurgic.train.components import Component
 from demiurgic.train.head import Head
-from demiurgic.train.losses import needs_teacher
-from demiurgic.train.signals import TeacherTokens
+from demiurgic.train.signals import Samples, TeacherTokens, TopK
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-@dataclass(frozen=True)
-class Component:
-    """One loss of several. With weight 0 it is not called."""
-
-    name: str
-    loss: Choice
-    weight: float
-
-    @property
-    def needs_teacher(self) -> bool:
-        return needs_teacher(self.loss)
-
-
-def components_of(losses: Sequence[Choice]) -> tuple[Component, ...]:
-    """The losses of a recipe with a name each; the second `forward_kl` is `forward_kl_2`."""
-    names = [loss.name for loss in losses]
-    numbers = [names[: position + 1].count(name) for position, name in enumerate(names)]
-    named = [name if number == 1 else f"{name}_{number}" for name, number in zip(names, numbers, strict=True)]
-    return tuple(Component(name, loss, loss.shared.weight) for name, loss in zip(named, losses, strict=True))
 
 
 @dataclass(frozen=True)
@@ -137,6 +115,7 @@ class _Walk:
         student = Prediction(head.logits(hidden_ND[part], out_NV=self.workspace.lend()), self.workspace)
         asked = any(component.weight and component.needs_teacher for component in self.components)
         teacher = self.tokens.teacher.chunk(part, self.workspace) if asked and self.tokens.teacher else None
+        assert not isinstance(teacher, TopK | Samples)
         return Chunk(student, self.tokens.labels_N[part], self.workspace, teacher)
 
     def _losses(self, chunk: Chunk, weights_N: "Tensor", raw_K: "Tensor") -> list[tuple[TokenLoss, float]]:

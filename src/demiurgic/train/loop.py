@@ -15,9 +15,11 @@ from demiurgic.models.precision import Precision
 from demiurgic.models.windows import Windows
 from demiurgic.train.budget import steps_within
 from demiurgic.train.checkpoint import Checkpoint, Checkpoints, Progress, random_state, set_random_state
-from demiurgic.train.head_loss import Component
+from demiurgic.train.components import Component
+from demiurgic.train.curriculum import Curriculum
 from demiurgic.train.held_out import HeldOutLoss, held_out_loss
 from demiurgic.train.interrupts import Interrupts
+from demiurgic.train.learning_rate import LearningRate
 from demiurgic.train.log import TrainLog
 from demiurgic.train.optimizer import (
     Gradient,
@@ -28,7 +30,7 @@ from demiurgic.train.optimizer import (
     refuse_non_finite_norm,
 )
 from demiurgic.train.order import Order
-from demiurgic.train.schedules import LearningRate
+from demiurgic.train.source import TextSource
 from demiurgic.train.weights import put_back, trained_weights
 
 if TYPE_CHECKING:
@@ -56,7 +58,8 @@ class Plan:
 
     windows: Windows
     order: Order
-    components: Sequence[Component]
+    source: TextSource
+    curriculum: Curriculum
     learning_rate: LearningRate
     micro_batch: int
     gradient_clip: float | None
@@ -128,14 +131,19 @@ class Trainer:
         """One optimizer step and its line in the log."""
         started = time.perf_counter()
         progress, plan = self.progress, self.plan
-        windows, step = plan.order.windows(progress.step), progress.step + 1
+        text, step = plan.source.text(progress.step), progress.step + 1
+        components = plan.curriculum.components(progress.step, num_steps=progress.num_steps, source=text.source)
         self.optimizer.zero_grad(set_to_none=True)
         gradient = accumulate(
-            self.objective, plan.windows.batch(windows), accelerator=self.accelerator, micro_batch=plan.micro_batch
+            self.objective,
+            text.batch,
+            components=components,
+            accelerator=self.accelerator,
+            micro_batch=plan.micro_batch,
         )
-        refuse_non_finite_loss(gradient, [c.name for c in plan.components], step=step, windows=windows)
+        refuse_non_finite_loss(gradient, [c.name for c in components], step=step, windows=text.windows)
         norm = gradient_norm(self.model)
-        refuse_non_finite_norm(norm, self.model, step=step, windows=windows)
+        refuse_non_finite_norm(norm, self.model, step=step, windows=text.windows)
         clip(self.model, norm, limit=plan.gradient_clip)
         rate = plan.learning_rate.at(progress.step, num_steps=progress.num_steps)
         for group in self.optimizer.param_groups:
@@ -143,7 +151,7 @@ class Trainer:
         self.optimizer.step()
         seconds = time.perf_counter() - started
         self._count(seconds, gradient)
-        log.write(self._line(gradient, norm=norm, rate=rate, seconds=seconds))
+        log.write(self._line(components, gradient, norm=norm, rate=rate, seconds=seconds))
         bar.advance(seconds if plan.steps is None else 1)
         bar.show(f"loss {gradient.total:.4f}")
 
@@ -156,14 +164,16 @@ class Trainer:
             progress.first_seconds.append(seconds)
             progress.num_steps = steps_within(self.plan.seconds, progress.first_seconds)
 
-    def _line(self, gradient: Gradient, *, norm: float, rate: float, seconds: float) -> dict[str, JSON]:
-        components: dict[str, JSON] = {
+    def _line(
+        self, components: Sequence[Component], gradient: Gradient, *, norm: float, rate: float, seconds: float
+    ) -> dict[str, JSON]:
+        accounts: dict[str, JSON] = {
             component.name: {
                 "raw": raw if component.weight else None,
                 "weight": component.weight,
                 "weighted": component.weight * raw,
             }
-            for component, raw in zip(self.plan.components, gradient.raw_K, strict=True)
+            for component, raw in zip(components, gradient.raw_K, strict=True)
         }
         return {
             "step": self.progress.step,
@@ -173,7 +183,7 @@ class Trainer:
             "gradient_norm": norm,
             "seconds": seconds,
             "total": gradient.total,
-            "components": components,
+            "components": accounts,
         }
 
     def _evaluation_is_due(self) -> bool:

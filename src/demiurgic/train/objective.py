@@ -10,91 +10,59 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from demiurgic.models.backbone import head_weight, hidden_states
+from demiurgic.models.backbone import hidden_states
+from demiurgic.models.head import output_head
+from demiurgic.train.batch import TokenBatch
 from demiurgic.train.chunk import BUFFER_BYTES, Workspace
-from demiurgic.train.head_loss import Component, Losses, Supervised, head_losses
+from demiurgic.train.components import Component
+from demiurgic.train.head_loss import Losses, Supervised, head_losses
 from demiurgic.train.signals import TeacherSignal
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
     from torch.nn import Module
     from transformers import PreTrainedModel
-
-    from demiurgic.models.windows import Batch
-
-
-@dataclass(frozen=True)
-class TokenBatch:
-    """Windows on the training device. `weights_BT[b, t]` scales the loss of token t as predicted from t - 1."""
-
-    ids_BT: "Tensor"
-    weights_BT: "Tensor"
-    documents_BT: "Tensor"
-
-    @classmethod
-    def of(cls, batch: "Batch", *, device: "torch.device") -> "TokenBatch":
-        import torch
-
-        arrays = (batch.ids_BT, batch.weights_BT, batch.documents_BT)
-        return cls(*(torch.from_numpy(array).to(device) for array in arrays))
 
 
 def objective(
     model: "PreTrainedModel",
-    components: Sequence[Component],
     *,
     teacher: TeacherSignal | None = None,
     bf16: bool = False,
     buffer_bytes: int = BUFFER_BYTES,
 ) -> "Module":
-    """A module whose `forward(batch, denominator)` gives `Losses`.
+    """A module whose `forward(batch, denominator, components)` gives `Losses`.
 
     `denominator` is the sum of the weights of all supervised tokens of the optimizer step (all micro-batches), so that
     the gradients of micro-batches add up to that of the mean over the step's tokens, however it was cut. `bf16` allows
     bf16 operands for the head where their products come out in fp32.
     """
-    module: Module = _module_class()(model, _Forward(tuple(components), teacher, Workspace(), bf16, buffer_bytes))
+    module: Module = _module_class()(model, _Forward(teacher, Workspace(), bf16, buffer_bytes))
     return module
 
 
 @dataclass(frozen=True)
 class _Forward:
-    components: tuple[Component, ...]
     teacher: TeacherSignal | None
     workspace: Workspace
     bf16: bool
     buffer_bytes: int
 
-    def __call__(self, model: "PreTrainedModel", batch: TokenBatch, denominator: float) -> Losses:
+    def __call__(
+        self, model: "PreTrainedModel", batch: TokenBatch, denominator: float, components: Sequence[Component]
+    ) -> Losses:
         hidden_BTD = hidden_states(model, batch.ids_BT, documents_BT=batch.documents_BT)
-        targets_N, labels_N, weights_N = _supervised(batch)
+        tokens = batch.supervised()
+        asked = any(component.active and component.needs_teacher for component in components)
+        said = self.teacher.read(batch, tokens) if asked and self.teacher is not None else None
         return head_losses(
-            hidden_BTD.flatten(0, 1).index_select(0, targets_N - 1),
-            head_weight(model),
-            Supervised(labels_N, weights_N / denominator, self._ask_teacher(batch, targets_N - 1)),
-            components=self.components,
+            hidden_BTD.flatten(0, 1).index_select(0, tokens.positions_N),
+            output_head(model).weight_VD,
+            Supervised(tokens.labels_N, tokens.weights_N / denominator, said),
+            components=components,
             workspace=self.workspace,
             bf16=self.bf16,
             buffer_bytes=self.buffer_bytes,
         )
-
-    def _ask_teacher(self, batch: TokenBatch, positions_N: "Tensor") -> Any:
-        asked = any(component.weight and component.needs_teacher for component in self.components)
-        if not asked or self.teacher is None:
-            return None
-        return self.teacher.read(batch.ids_BT, documents_BT=batch.documents_BT, positions_N=positions_N)
-
-
-def _supervised(batch: TokenBatch) -> "tuple[Tensor, Tensor, Tensor]":
-    """Flat positions of the supervised tokens, their ids, and their weights.
-
-    The first token of a window has nothing before it; its weight is 0 by the rule of the tokens folder, so that
-    position - 1 is always in the same window.
-    """
-    weights = batch.weights_BT.flatten()
-    targets_N = weights.nonzero()[:, 0]
-    return targets_N, batch.ids_BT.flatten()[targets_N], weights[targets_N]
 
 
 @cache
@@ -108,7 +76,7 @@ def _module_class() -> Any:
             self.model = model
             self._step = step
 
-        def forward(self, batch: TokenBatch, denominator: float) -> Losses:
-            return self._step(self.model, batch, denominator)
+        def forward(self, batch: TokenBatch, denominator: float, components: Sequence[Component]) -> Losses:
+            return self._step(self.model, batch, denominator, components)
 
     return Objective

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from demiurgic.core.errors import UserError
 from demiurgic.models.windows import Batch
-from demiurgic.train.objective import TokenBatch
+from demiurgic.train.batch import TokenBatch
+from demiurgic.train.components import Component
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -46,7 +47,9 @@ class Gradient:
     """Tokens of the windows, without padding."""
 
 
-def accumulate(objective: "Module", batch: Batch, *, accelerator: Any, micro_batch: int) -> Gradient:
+def accumulate(
+    objective: "Module", batch: Batch, *, components: Sequence[Component], accelerator: Any, micro_batch: int
+) -> Gradient:
     """Add the gradient of the mean loss over all supervised tokens of `batch` to the parameters.
 
     The mean is over the whole batch: neither `micro_batch` nor the number of processes changes the gradient.
@@ -64,7 +67,7 @@ def accumulate(objective: "Module", batch: Batch, *, accelerator: Any, micro_bat
         micro = _windows(mine, slice(start, start + micro_batch))
         last = start == starts[-1]
         with nullcontext() if last else accelerator.no_sync(objective):
-            losses = objective(TokenBatch.of(micro, device=accelerator.device), denominator / world)
+            losses = objective(TokenBatch.of(micro, device=accelerator.device), denominator / world, components)
             accelerator.backward(losses.total)
         parts.append(torch.cat([losses.total.detach().double()[None], losses.raw_K]))
     total, *raw_K = accelerator.reduce(torch.stack(parts).sum(dim=0), reduction="mean").tolist()
@@ -72,7 +75,8 @@ def accumulate(objective: "Module", batch: Batch, *, accelerator: Any, micro_bat
 
 
 def _windows(batch: Batch, which: slice) -> Batch:
-    return Batch(batch.ids_BT[which], batch.weights_BT[which], batch.documents_BT[which])
+    windows_B = batch.windows_B[which] if batch.windows_B is not None else None
+    return Batch(batch.ids_BT[which], batch.weights_BT[which], batch.documents_BT[which], windows_B)
 
 
 def gradient_norm(model: "Module") -> float:

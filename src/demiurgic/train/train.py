@@ -27,8 +27,8 @@ from demiurgic.train.fit import (
     refuse_same_tokens,
     seconds_of,
 )
+from demiurgic.train.learning_rate import LearningRate
 from demiurgic.train.log import LOG, last_step
-from demiurgic.train.schedules import LearningRate
 from demiurgic.train.weights import trained_weights
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _trainer(
     seed_randomness(context.random)
     bf16 = config.precision == "bf16"
     return Trainer(
-        objective(model, plan.components, teacher=_teacher(config, plan, model), bf16=bf16),
+        objective(model, teacher=_teacher(config, plan, model), bf16=bf16),
         plan,
         model=model,
         optimizer=adamw(model, weight_decay=config.weight_decay, betas=config.betas),
@@ -118,10 +118,11 @@ def _trainer(
 
 def _plan(config: TrainConfig, context: Context) -> "Plan":
     """The config in the loop's terms; opens the windows."""
-    from demiurgic.train.head_loss import components_of
+    from demiurgic.train.curriculum import Curriculum
     from demiurgic.train.held_out import chosen_windows
     from demiurgic.train.loop import HeldOut, Plan
     from demiurgic.train.order import Order
+    from demiurgic.train.source import FromData
 
     windows = Windows.open(config.data.path)
     held_out = None
@@ -135,10 +136,12 @@ def _plan(config: TrainConfig, context: Context) -> "Plan":
         steps = steps_of_epochs(config.epochs, num_windows=len(windows), batch=config.batch)
         if config.warmup_steps >= steps:
             raise UserError(f"{warmup_too_long(config.warmup_steps, steps)}.")
+    order = Order(len(windows), batch=config.batch, seeds=context.random)
     return Plan(
         windows=windows,
-        order=Order(len(windows), batch=config.batch, seeds=context.random),
-        components=components_of(config.losses),
+        order=order,
+        source=FromData(windows, order),
+        curriculum=Curriculum(config.losses),
         learning_rate=LearningRate(
             config.schedule, config.learning_rate, config.warmup_steps, config.min_learning_rate_share
         ),
@@ -153,7 +156,7 @@ def _plan(config: TrainConfig, context: Context) -> "Plan":
 
 def _teacher(config: TrainConfig, plan: "Plan", model: "PreTrainedModel") -> "TeacherSignal | None":
     """The teacher beside the student. Raises UserError for another vocabulary, or windows too long for it."""
-    if config.teacher is None:
+    if not isinstance(config.teacher, Model):
         return None
     from demiurgic.models.load import load_model
     from demiurgic.train.signals.live import LiveTeacher
@@ -183,7 +186,7 @@ def _summary(config: TrainConfig, plan: "Plan", progress: Progress, *, last: dic
         counted["held_out_loss"] = progress.best_loss
     facts: dict[str, JSON] = {
         "last_step": {"total": last["total"], "components": last["components"]},
-        "teacher": config.teacher.digest if config.teacher is not None else None,
+        "teacher": config.teacher.digest if isinstance(config.teacher, Model) else None,
         "seconds_to_match": plan.seconds if config.match_seconds is not None else None,
         "precision": config.precision,
         "schedule": config.schedule,

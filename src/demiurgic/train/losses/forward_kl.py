@@ -4,7 +4,7 @@ from demiurgic.train.chunk import Chunk, TokenLoss
 from demiurgic.train.losses import LOSSES, Temperature
 
 
-@LOSSES.register("forward_kl", needs_teacher=True)
+@LOSSES.register("forward_kl", reads="distribution")
 def forward_kl(chunk: Chunk, *, temperature: Temperature = 1.0) -> TokenLoss:
     """Cover all that the teacher finds likely: KL(p || s) = sum p (log p - log s), times T². Gradient: (s - p) T."""
     import torch

@@ -1,12 +1,14 @@
 """A teacher that runs beside the student, on the same windows with the same document borders."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from demiurgic.models.backbone import head_weight, hidden_states
+from demiurgic.models.backbone import hidden_states
+from demiurgic.models.head import output_head
+from demiurgic.train.batch import SupervisedTokens, TokenBatch
 from demiurgic.train.chunk import Prediction, Workspace
 from demiurgic.train.head import Head
-from demiurgic.train.signals import TeacherTokens
+from demiurgic.train.signals import Signal, TeacherTokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,21 +18,19 @@ if TYPE_CHECKING:
 class LiveTeacher:
     """A frozen model in eval mode. It is no part of the student's module, so nothing there can set it to train."""
 
+    signal: Signal = "live"
+
     def __init__(self, model: "PreTrainedModel", *, bf16: bool) -> None:
         self.model = model.eval().requires_grad_(False)
-        self._head = Head(head_weight(model), bf16=bf16)
+        self._head = Head(output_head(model).weight_VD, bf16=bf16)
 
-    @property
-    def vocab_size(self) -> int:
-        return self._head.vocab_size
-
-    def read(self, ids_BT: "Tensor", *, documents_BT: "Tensor", positions_N: "Tensor") -> TeacherTokens:
+    def read(self, batch: TokenBatch, tokens: SupervisedTokens) -> TeacherTokens:
         """One forward pass without its head."""
         import torch
 
         with torch.no_grad():
-            hidden_BTD = hidden_states(self.model, ids_BT, documents_BT=documents_BT)
-            return _LiveTokens(hidden_BTD.flatten(0, 1).index_select(0, positions_N), self._head)
+            hidden_BTD = hidden_states(self.model, batch.ids_BT, documents_BT=batch.documents_BT)
+            return _LiveTokens(hidden_BTD.flatten(0, 1).index_select(0, tokens.positions_N), self._head)
 
 
 @dataclass(frozen=True)
@@ -40,3 +40,11 @@ class _LiveTokens:
 
     def chunk(self, tokens: slice, workspace: Workspace) -> Prediction:
         return Prediction(self.head.logits(self.hidden_ND[tokens], out_NV=workspace.lend()), workspace)
+
+    def select(self, index_S: "Tensor") -> TeacherTokens:
+        return replace(self, hidden_ND=self.hidden_ND[index_S])
+
+    def hidden(self, layer: int) -> "Tensor":
+        if layer != -1:
+            raise NotImplementedError
+        return self.hidden_ND

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from demiurgic.train.schedules import LearningRate
+from demiurgic.train.learning_rate import LearningRate
 
 STEPS = 100
 
