@@ -32,6 +32,7 @@ from demiurgic.train.train import STAGE, TrainConfig
 from tiny_training import (
     LENGTH,
     artifact,
+    components,
     log_of,
     other_tokens,
     quiet,
