@@ -26,6 +26,16 @@ class Says:
     seconds: float = 0.0
     raw: bytes | None = None
     """Bytes that stand where the end should."""
+    logprobs: tuple[Mapping[str, Any], ...] | None = None
+    """What `logprobs.content` holds for each piece."""
+
+
+@dataclass(frozen=True)
+class Tells:
+    """What `/v1/completions` gives: one choice, as it stands."""
+
+    choice: Mapping[str, Any]
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -38,13 +48,15 @@ class Fails:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Script = Callable[[Body], Says | Fails]
+Script = Callable[[Body], Says | Fails | Tells]
 
 
 class MockOpenAI:
     """Used as a context manager. `requests` and `headers` hold what came in, in order."""
 
-    def __init__(self, script: Script | Says | Fails = Says(), *, models: tuple[str, ...] | None = ("small",)) -> None:
+    def __init__(
+        self, script: Script | Says | Fails | Tells = Says(), *, models: tuple[str, ...] | None = ("small",)
+    ) -> None:
         self.script = script if callable(script) else lambda body: script
         self.models = models
         self.requests: list[Body] = []
@@ -70,7 +82,7 @@ class MockOpenAI:
         self._thread.join()
 
 
-def in_turn(*script: Says | Fails) -> Script:
+def in_turn(*script: Says | Fails | Tells) -> Script:
     """The first thing to the first request, the second to the second; the last one again and again."""
     left = list(script)
     return lambda body: left.pop(0) if len(left) > 1 else left[0]
@@ -102,6 +114,10 @@ def _handler(mock: MockOpenAI) -> type[BaseHTTPRequestHandler]:
             try:
                 if isinstance(said, Fails):
                     self._fail(said)
+                elif isinstance(said, Tells):
+                    time.sleep(said.seconds)
+                    choice = {"index": 0, "text": "", "finish_reason": "length", "logprobs": None, **said.choice}
+                    self._json(200, {"id": "cmpl-1", "object": "text_completion", "created": 0, "choices": [choice]})
                 else:
                     self._say(said)
             except (BrokenPipeError, ConnectionResetError):
@@ -119,7 +135,8 @@ def _handler(mock: MockOpenAI) -> type[BaseHTTPRequestHandler]:
             for number, piece in enumerate(said.pieces):
                 if number == said.cut:
                     return
-                self._chunk({"content": piece}, reasoning=said.reasoning if number == 0 else None)
+                told = None if said.logprobs is None else {"content": [said.logprobs[number]]}
+                self._chunk({"content": piece}, reasoning=said.reasoning if number == 0 else None, logprobs=told)
             if said.error is not None:
                 self._event({"error": said.error})
                 return
@@ -134,10 +151,14 @@ def _handler(mock: MockOpenAI) -> type[BaseHTTPRequestHandler]:
                 self._event({"id": "chat-1", "model": "small-2", "choices": [], "usage": dict(said.usage)})
             self.wfile.write(b"data: [DONE]\n\n")
 
-        def _chunk(self, delta: Body, *, finish: str | None = None, reasoning: str | None = None) -> None:
+        def _chunk(
+            self, delta: Body, *, finish: str | None = None, reasoning: str | None = None, logprobs: Body | None = None
+        ) -> None:
             if reasoning is not None:
                 delta = {**delta, "reasoning_content": reasoning}
             choice = {"index": 0, "delta": delta, "finish_reason": finish}
+            if logprobs is not None:
+                choice["logprobs"] = logprobs
             self._event({"id": "chat-1", "object": "chat.completion.chunk", "model": "small-2", "choices": [choice]})
 
         def _event(self, data: Body) -> None:

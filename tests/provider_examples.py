@@ -22,7 +22,7 @@ from demiurgic.run.context import Context
 from demiurgic.run.stage import Stage, StageConfig
 from demiurgic.run.step import run_stage
 from local_models import tiny_pair
-from mock_openai import MockOpenAI, Says, question
+from mock_openai import Body, MockOpenAI, Says, Tells, question
 from tiny_models import QUIET
 
 SECRET = "sk-a-key-that-nobody-may-see-0123456789"
@@ -30,9 +30,17 @@ SECRET = "sk-a-key-that-nobody-may-see-0123456789"
 
 @contextmanager
 def _openai() -> Iterator[Mapping[str, Any]]:
-    with MockOpenAI(lambda body: Says((question(body), "!"))) as mock, pytest.MonkeyPatch.context() as patch:
+    with MockOpenAI(_say) as mock, pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENAI_API_KEY", SECRET)
         yield {"model": "small", "base_url": mock.url, "api_key_env": "OPENAI_API_KEY"}
+
+
+def _say(body: Body) -> Says | Tells:
+    if "prompt" not in body:
+        return Says((question(body), "!"))
+    words = {str(id): {"logprob": -1.0 - id / 100, "rank": id + 1} for id in range(body["prompt_logprobs"])}
+    own = [{str(id): {"logprob": -9.0, "rank": 99}, **words} for id in body["prompt"][1:]]
+    return Tells({"prompt_logprobs": [None, *own]})
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from demiurgic.core.artifacts import Manifest, stamp_part
@@ -15,9 +16,11 @@ from demiurgic.models.tokenizer import dialect_of, encode_row, load_tokenizer, t
 from demiurgic.models.windows import pack, write_windows
 from demiurgic.run.context import Context
 from demiurgic.run.step import run_stage
-from demiurgic.train.chunk import Chunk, Prediction, TokenLoss, Workspace, weighted_gradient
+from demiurgic.train.chunk import Chunk, Prediction, Workspace
 from demiurgic.train.components import Component, components_of
 from demiurgic.train.losses import LOSSES
+from demiurgic.train.signals import Samples, TopK
+from demiurgic.train.token_loss import TokenLoss, weighted_gradient
 from demiurgic.train.train import STAGE
 from tiny_models import LINES, tiny_model
 
@@ -29,22 +32,22 @@ def components(*losses: str | Mapping[str, Any]) -> tuple[Component, ...]:
     return components_of([LOSSES.choose(loss) for loss in losses])
 
 
-def chunk_of(student_NV: Tensor, labels_N: Tensor, teacher_NV: Tensor | None = None) -> Chunk:
-    """A chunk with these logits; they are copied."""
+def chunk_of(student_NV: Tensor, labels_N: Tensor, teacher: Tensor | TopK | Samples | None = None) -> Chunk:
+    """A chunk of a student with these logits, and a teacher with those, or of whom a part is told."""
     workspace = Workspace()
     num_tokens, vocab_size = student_NV.shape
     device = student_NV.device
     workspace.next_chunk(num_tokens=num_tokens, vocab_size=vocab_size, capacity=num_tokens, device=device)
-    student = Prediction(student_NV.float().clone(), workspace)
-    teacher = Prediction(teacher_NV.float().clone(), workspace) if teacher_NV is not None else None
-    return Chunk(student, labels_N, workspace, teacher)
+    said = Prediction(teacher.float(), workspace) if isinstance(teacher, Tensor) else teacher
+    return Chunk(Prediction(student_NV.float(), workspace), labels_N, workspace, said)
 
 
-def evaluated(loss: Any, student_NV: Tensor, labels_N: Tensor, teacher_NV: Tensor) -> tuple[Tensor, Tensor]:
+def evaluated(
+    loss: Any, student_NV: Tensor, labels_N: Tensor, teacher: Tensor | TopK | Samples
+) -> tuple[Tensor, Tensor]:
     """The value [N] of one loss, and its gradient [N,V] with respect to the student's logits."""
-    chunk = chunk_of(student_NV, labels_N, teacher_NV)
-    found: TokenLoss = loss(chunk)
-    return found.value_N, weighted_gradient([(found, 1.0)], chunk)
+    found: TokenLoss = loss(chunk_of(student_NV, labels_N, teacher))
+    return found.value_N, weighted_gradient([(found, 1.0)], out_NV=torch.empty_like(student_NV, dtype=torch.float32))
 
 
 class FixedTeacher:

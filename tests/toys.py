@@ -125,10 +125,10 @@ steps:
 """
 
 
-def recipe(folder: Path, text: str = SUM, overrides: tuple[str, ...] = ()) -> Recipe:
+def recipe(folder: Path, text: str = SUM, overrides: tuple[str, ...] = (), preset: str | None = None) -> Recipe:
     path = folder / "recipe.yaml"
     path.write_text(text, encoding="utf-8")
-    return load_recipe(path, STAGES, overrides=overrides)
+    return load_recipe(path, STAGES, overrides=overrides, preset=preset)
 
 
 def walk(folder: Path, text: str = SUM, *, store: Path | None = None, **more: Any) -> list[Outcome]:

@@ -38,9 +38,12 @@ def find_recipe(name: Path | str) -> Path:
     return recipes[str(name)]
 
 
-def load_recipe(name: Path | str = "stdlib", *, overrides: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe, by path or name. Raises RecipeError with file and line."""
-    return _load_recipe(find_recipe(name), STAGES, overrides=overrides)
+def load_recipe(name: Path | str = "stdlib", *, overrides: Sequence[str] = (), preset: str | None = None) -> Recipe:
+    """Read and check a recipe, by path or name; a `preset` of it is applied before `overrides`.
+
+    Raises RecipeError with file and line.
+    """
+    return _load_recipe(find_recipe(name), STAGES, overrides=overrides, preset=preset)
 
 
 def run_recipe(

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 from demiurgic.core.artifacts import KINDS
 from demiurgic.core.metric import JSON
+from demiurgic.core.registry import Entry
 from demiurgic.models.shapes import SHAPES
 from demiurgic.stages import REGISTRIES, STAGES
+from demiurgic.train.losses import LOSSES
+from demiurgic.train.matrix import SIGNALS, support
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,19 @@ def catalogue() -> dict[str, list[Thing]]:
     for plural, registry in REGISTRIES.items():
         shared = list(registry.shared.model_fields) if registry.shared else []
         sections[plural] = [
-            Thing(e.name, [*shared, *e.options.model_fields], e.line, {"version": e.version, **e.facts})
+            Thing(
+                e.name,
+                [*shared, *e.options.model_fields],
+                e.line,
+                {"version": e.version, **e.facts, **_more(plural, e)},
+            )
             for e in registry.entries().values()
         ]
     sections["shapes"] = [Thing(name, [], shape.description, {}) for name, shape in SHAPES.items()]
     sections["kinds"] = [Thing(name, [], (kind.__doc__ or "").partition("\n")[0], {}) for name, kind in KINDS.items()]
     return sections
+
+
+def _more(plural: str, entry: Entry) -> dict[str, JSON]:
+    """What is known of a registered thing beyond what it was registered with."""
+    return {"signals": {signal: support(entry, signal) for signal in SIGNALS}} if plural == LOSSES.plural else {}

@@ -17,7 +17,7 @@ from demiurgic.merge import merge
 from demiurgic.providers import PROVIDERS
 from demiurgic.run.stage import Stage
 from demiurgic.serve import served  # noqa: F401  registers the provider
-from demiurgic.train import tokenize, train
+from demiurgic.train import cache_logits, tokenize, train
 from demiurgic.train.losses import LOSSES
 
 STAGES: Mapping[str, Stage[Any]] = {
@@ -30,6 +30,7 @@ STAGES: Mapping[str, Stage[Any]] = {
         tokenizer.STAGE,
         create.STAGE,
         tokenize.STAGE,
+        cache_logits.STAGE,
         train.STAGE,
         merge.STAGE,
         evaluate.STAGE,

@@ -34,6 +34,7 @@ FLOORS = {
     "export": 5,
     "stages": 6,
     "report": 6,
+    "diagnose": 6,
     "catalogue": 7,
     "api": 7,
     "chat": 7,

@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import demiurgic.serve.served  # noqa: F401  registers the provider of its name
+from demiurgic.core.errors import UserError
 from demiurgic.core.hashing import canonical
 from demiurgic.core.records import Message
 from demiurgic.providers import PROVIDERS
 from demiurgic.providers.base import ContextTooLongError, Done, Request, Sampling, Text, collect
 from demiurgic.providers.journal import Journal, Journaled
 from demiurgic.providers.retries import Retrying
+from demiurgic.providers.scores import Passage, logprobs_of, scorer
 from plugin_examples import ours
 from provider_examples import EXAMPLES, SECRET, example
 from tiny_models import QUIET
@@ -87,6 +89,43 @@ def test_a_question_beyond_the_context_is_refused_before_the_first_word(name):
     long = Request((Message("user", "list " * 5000),), Sampling(max_tokens=4, temperature=0.0))
     with example(name) as provider, pytest.raises(ContextTooLongError):
         next(provider.complete(long))
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in ours(PROVIDERS) if entry.facts.get("scores")])
+def test_a_provider_that_scores_tells_of_every_token_the_same_alone_and_among_others(name):
+    passage = Passage((40, 41, 42, 43))
+    with example(name) as provider:
+        alone = scorer(provider).score(passage, top_k=3)
+        with ThreadPoolExecutor(4) as pool:
+            together = list(pool.map(lambda _: provider.score(passage, top_k=3), range(4)))
+    assert together == [alone] * 4
+    assert [place.word.id for place in alone.places] == [*passage.ids]
+    assert alone.places[0].top == ()
+    for place in alone.places[1:]:
+        told = [word.logprob for word in place.top]
+        assert told == sorted(told, reverse=True)
+        assert len(told) == 3
+        assert place.word.logprob <= 0 >= told[0]
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in ours(PROVIDERS) if not entry.facts.get("scores")])
+def test_a_provider_that_does_not_score_is_refused_by_name(name):
+    with example(name) as provider, pytest.raises(UserError, match="endpoint without log-probabilities"):
+        scorer(provider)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_provider_tells_log_probabilities_with_its_answers_or_says_that_it_cannot(name):
+    asked = Request(HI.messages, Sampling(4, temperature=0.0, seed=1, top_logprobs=2))
+    can = PROVIDERS.get(name).facts.get("answer_logprobs", False)
+    if name == "openai":
+        pytest.skip("a service of the tests says what its script says (tests/generate/test_top_logprobs.py)")
+    with example(name) as provider:
+        if not can:
+            with pytest.raises(UserError, match="top_logprobs"):
+                collect(provider.complete(asked))
+            return
+        assert len(logprobs_of(collect(provider.complete(asked)).raw)) == 4
 
 
 @pytest.mark.parametrize("name", NAMES)

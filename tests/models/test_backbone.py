@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from demiurgic.core.errors import UserError
-from demiurgic.models.backbone import head_weight, hidden_states, positions
+from demiurgic.models.backbone import hidden_states, positions
 from demiurgic.models.load import load_model
 from tiny_models import tiny_model
 
@@ -73,20 +73,6 @@ def test_gradients_stay_finite_under_padding(tmp_path: Path):
 def test_positions_restart_at_each_document():
     documents = torch.tensor([[1, 1, 2, 2, 2, 0], [1, 1, 1, 1, 1, 1]])
     assert positions(documents).tolist() == [[0, 1, 0, 1, 2, 0], [0, 1, 2, 3, 4, 5]]
-
-
-def test_the_head_is_the_embedding_where_they_are_tied(model, tmp_path: Path):
-    assert head_weight(model) is model.get_input_embeddings().weight
-    untied = load_model(tiny_model(tmp_path / "untied", tied=False), device="cpu")
-    assert head_weight(untied) is untied.lm_head.weight
-    assert head_weight(untied) is not untied.get_input_embeddings().weight
-
-
-def test_a_head_with_a_bias_is_refused(tmp_path: Path):
-    model = load_model(tiny_model(tmp_path / "model"), device="cpu")
-    model.lm_head.bias = torch.nn.Parameter(torch.zeros(300))
-    with pytest.raises(UserError, match="head of this llama model has a bias"):
-        head_weight(model)
 
 
 def test_a_sliding_window_shorter_than_the_batch_is_refused(tmp_path: Path):

@@ -56,3 +56,12 @@ def test_an_environment_that_asks_for_another_device_is_refused(monkeypatch: pyt
     monkeypatch.setenv("ACCELERATE_TORCH_DEVICE", "meta")
     with pytest.raises(UserError, match="Unset the environment variables whose names begin with ACCELERATE_"):
         accelerator_on(CPU, "fp32")
+
+
+def test_another_number_of_processes_than_was_started_is_refused():
+    with pytest.raises(UserError, match="2 processes were to train, and the environment says 1.*--processes N"):
+        accelerator_on(CPU, "fp32", processes=2)
+
+
+def test_our_own_launch_is_taken_as_it_is():
+    assert accelerator_on(CPU, "fp32", processes=1).num_processes == 1

@@ -1,21 +1,17 @@
 """Checkpoints: one whole one at any instant, and everything in it."""
 
-import random
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from demiurgic.core.errors import UserError
-from demiurgic.train.checkpoint import Checkpoint, Checkpoints, Progress, random_state, set_random_state
+from demiurgic.train.checkpoint import Checkpoint, Checkpoints, Progress
 
 
 def checkpoint(step: int, *, best_step: int = 0) -> Checkpoint:
     weights = {"weight": torch.full((3,), float(step))}
-    return Checkpoint(
-        Progress(step=step, best_step=best_step), weights, {"state": {}, "param_groups": []}, random_state()
-    )
+    return Checkpoint(Progress(step=step, best_step=best_step), weights, {"state": {}, "param_groups": []})
 
 
 def names(folder: Path) -> list[str]:
@@ -70,13 +66,3 @@ def test_a_damaged_one_is_named(tmp_path: Path):
     state.write_bytes(state.read_bytes()[:100])
     with pytest.raises(UserError, match="is damaged"):
         checkpoints.newest()
-
-
-def test_random_streams_go_on_where_they_were():
-    def draw() -> list[float]:
-        return [random.random(), float(np.random.rand()), float(torch.rand(()))]
-
-    state = random_state()
-    first = draw()
-    set_random_state(state)
-    assert draw() == first

@@ -1,5 +1,6 @@
 """The student with its losses: which positions get a gradient, and what does not change it."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from demiurgic.models.load import load_model
 from demiurgic.models.windows import Batch
 from demiurgic.train.accelerator import accelerator_on
 from demiurgic.train.batch import TokenBatch
-from demiurgic.train.chunk import Chunk, TokenLoss
+from demiurgic.train.chunk import MIN_TOKENS, Chunk
 from demiurgic.train.components import components_of
 from demiurgic.train.losses import LossOptions
 from demiurgic.train.objective import objective
 from demiurgic.train.optimizer import accumulate
 from demiurgic.train.signals.live import LiveTeacher
+from demiurgic.train.token_loss import TokenLoss
 from tiny_models import tiny_model
 from tiny_training import components
 
@@ -162,10 +164,51 @@ def test_a_loss_that_did_not_say_it_needs_a_teacher_does_not_get_one(folders: di
     @registry.register("sly")
     def sly(chunk: Chunk) -> TokenLoss:
         """Look at the teacher."""
-        return TokenLoss(chunk.teacher.at(1.0).log_NV.sum(-1), ())
+        return TokenLoss(chunk.pair(1.0).teacher.log_NO.sum(-1))
 
-    with pytest.raises(AssertionError, match="without needs_teacher"):
+    with pytest.raises(AssertionError, match="not registered with reads"):
         objective(student(folders))(TokenBatch.of(windows(), device=CPU), 1.0, components_of([registry.choose("sly")]))
+
+
+def test_of_selected_tokens_the_gradient_is_that_of_a_plain_implementation(folders: dict[str, Path]):
+    """The 30 % of each document on which the student is least sure, as heavy together as all of its tokens were."""
+    model, batch = student(folders, "untied"), windows()
+    found = gradients(model, batch, {"use": "cross_entropy", "top_entropy": 0.3})
+    model.zero_grad()
+    tokens = TokenBatch.of(batch, device=CPU)
+    log_BTV = logits_of(model, tokens).log_softmax(dim=-1)
+    entropy_BT = -(log_BTV.exp() * log_BTV).sum(dim=-1).detach()
+    wanted = torch.zeros(())
+    for row in range(8):
+        for document in (1, 2):
+            where = [t for t in range(1, 12) if tokens.documents_BT[row, t] == document and tokens.weights_BT[row, t]]
+            chosen = sorted(where, key=lambda t: -float(entropy_BT[row, t - 1]))[: math.ceil(0.3 * len(where))]
+            before, after = (float(tokens.weights_BT[row, each].sum()) for each in (where, chosen))
+            for t in chosen:
+                weight = tokens.weights_BT[row, t] * before / after
+                wanted = wanted - weight * log_BTV[row, t - 1, tokens.ids_BT[row, t]]
+    (wanted / tokens.weights_BT.sum()).backward()
+    assert_close(found, {name: parameter.grad for name, parameter in model.named_parameters()})
+
+
+def logits_of(model: Any, tokens: TokenBatch) -> Tensor:
+    """Of each document as if it stood alone, in the places where the windows have it."""
+    logits_BTV = torch.zeros(*tokens.ids_BT.shape, model.config.vocab_size)
+    for row in range(len(logits_BTV)):
+        for document in (1, 2):
+            where_T = tokens.documents_BT[row] == document
+            logits_BTV[row, where_T] = model(input_ids=tokens.ids_BT[row, where_T][None]).logits[0]
+    return logits_BTV
+
+
+def test_asked_for_nats_alone_it_gives_those_of_the_supervised_tokens(folders: dict[str, Path]):
+    model, tokens = student(folders), TokenBatch.of(windows(), device=CPU)
+    nats_BT = objective(model)(tokens, nats_only=True)
+    wanted_BT = torch.zeros_like(nats_BT)
+    log_BTV = logits_of(model, tokens).log_softmax(dim=-1)
+    wanted_BT[:, 1:] = -log_BTV[:, :-1].gather(2, tokens.ids_BT[:, 1:, None])[..., 0]
+    torch.testing.assert_close(nats_BT, wanted_BT.detach() * (tokens.weights_BT > 0), rtol=1e-4, atol=1e-5)
+    assert not nats_BT.requires_grad
 
 
 class LargestTensor(TorchDispatchMode):
@@ -192,6 +235,6 @@ def test_no_tensor_of_all_tokens_by_all_words_is_ever_built(folders: dict[str, P
         module(batch, 1.0, components("forward_kl", "cross_entropy")).total.backward()
     num_tokens, vocab_size = int((batch.weights_BT > 0).sum()), model.config.vocab_size
     assert num_tokens > 100
-    # 64 tokens by all words is the smallest chunk; the model's own widest activation is 96 wide
-    assert largest.elements <= max(64 * vocab_size, batch.ids_BT.numel() * 96)
+    # the model's own widest activation is 96 wide
+    assert largest.elements <= max(MIN_TOKENS * vocab_size, batch.ids_BT.numel() * 96)
     assert largest.elements < num_tokens * vocab_size

@@ -96,6 +96,46 @@ def test_what_came_after_the_last_checkpoint_is_done_again(folder: Path, tmp_pat
     assert_same(distil(folder, tmp_path / "s"), folder)
 
 
+EVERYTHING: dict[str, Any] = {
+    "losses": [
+        {"use": "forward_kl", "weight": {"from": 0.9, "to": 0.4}, "temperature": {"phases": {"warm": 2, "end": 1}}},
+        {"use": "reverse_kl", "weight": 0.2, "top_entropy": 0.5},
+        {"use": "cross_entropy", "weight": {"balance": 0.3}},
+        {"use": "hidden_mse", "weight": 0.1, "student_layer": 1, "teacher_layer": 1},
+    ],
+    "phases": [{"name": "warm", "share": 0.4}, {"name": "end", "share": 0.6}],
+    "average": "documents",
+    "evaluate_every": 3,
+    "patience": 3,
+    "gradient_norms_every": 2,
+    "gradient_checkpointing": True,
+    "warmup_steps": 4,
+    "schedule": "wsd",
+}
+"""Schedules, phases, a balanced weight, selected tokens, a learned map between hidden states, early stopping."""
+
+
+@pytest.fixture(scope="module")
+def everything(folder: Path) -> Path:
+    return distil(folder, folder / "everything", **EVERYTHING)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_everything_on_the_result_is_the_same_after_ctrl_c_and_a_power_cut(
+    folder: Path, everything: Path, tmp_path: Path, seed: int
+):
+    steps = log_of(everything)[-1]["step"]
+    dice = random.Random(seed)
+    after = dice.randint(1, steps - 5)
+    with pytest.raises(KeyboardInterrupt):
+        distil(folder, tmp_path / "s", interrupted(after), **EVERYTHING)
+    with pytest.raises(PowerCutError):
+        distil(folder, tmp_path / "s", cut(dice.randint(1, steps - after), checkpoint_seconds=0), **EVERYTHING)
+    step = distil(folder, tmp_path / "s", **EVERYTHING)
+    assert same_weights(step / "model", everything / "model")
+    assert timeless(log_of(step)) == timeless(log_of(everything))
+
+
 def test_an_interruption_after_the_training_does_not_repeat_it(folder: Path, tmp_path: Path):
     partial = without_manifest(distil(folder, tmp_path / "s"))
     assert not (partial / "checkpoint").exists()

@@ -7,13 +7,9 @@ import click
 
 from demiurgic.cli.options import (
     context_of,
-    device_option,
-    in_flight_option,
-    journal_option,
+    how_options,
     json_option,
     print_json,
-    quiet_option,
-    workers_option,
 )
 
 
@@ -22,23 +18,16 @@ from demiurgic.cli.options import (
 @click.argument("values", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The folder to make; it must not exist.")
 @click.option("--seed", default=0, show_default=True)
-@workers_option
-@in_flight_option
-@journal_option
-@device_option
-@quiet_option
+@how_options
 @json_option
 def command(
     stage: str,
     values: tuple[str, ...],
     out: Path,
     seed: int,
-    workers: int | None,
-    in_flight: int,
-    journal: Path | None,
-    device: str,
     quiet: bool,
     as_json: bool,
+    **how: Any,
 ) -> None:
     """Run one stage without a recipe. Values are YAML; a reference is the folder of a finished step or part.
 
@@ -61,14 +50,7 @@ def command(
         if not equals:
             raise UserError(f'"{value}" is not KEY=VALUE. Write, for example: source=python_stdlib')
         set_place(config, key.split("."), parse_value(text), what=value)
-    context = context_of(
-        workers=workers,
-        device=device,
-        quiet=quiet or as_json,
-        base=Path.cwd(),
-        in_flight=in_flight,
-        journal=journal,
-    )
+    context = context_of(**how, quiet=quiet or as_json, base=Path.cwd())
     folder = api.run_stage(stage, config, out, seed=seed, context=context)
     if as_json:
         print_json(manifest_json(folder, Manifest.read(folder)))

@@ -36,8 +36,24 @@ def command(what: str | None, as_json: bool) -> None:
             _print_entry(thing.name.ljust(width), thing.line)
             if thing.options:
                 _print_entry(" " * width, f"takes {', '.join(thing.options)}")
+        if plural == "losses":
+            _print_matrix()
 
 
 def _print_entry(name: str, text: str) -> None:
     width = max(shutil.get_terminal_size().columns, 60)
     click.echo(textwrap.fill(text, width, initial_indent=f"  {name}  ", subsequent_indent=" " * (len(name) + 4)))
+
+
+def _print_matrix() -> None:
+    """Which loss can be computed from which teacher signal."""
+    from demiurgic.train.matrix import MEANINGS, table
+
+    click.echo("\n" + click.style("losses by teacher signal", bold=True))
+    rows = table()
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    width = max(len(word) for word in MEANINGS)
+    for word, meaning in MEANINGS.items():
+        _print_entry(word.ljust(width), meaning)

@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, str] = {
     "plan": "Say what a run would do, and why.",
     "status": "Show the newest run of each recipe in the store.",
     "show": "Show a finished step, its rows, or a model shape.",
+    "diagnose": "Name what is wrong with a training, and write a corrected recipe.",
     "report": "Write one offline page on what was made, with its evidence.",
     "chat": "Talk to a model on the terminal, or through a pipe.",
     "serve": "Serve models over HTTP, as OpenAI's chat completions.",

@@ -280,6 +280,12 @@ class Logits(Artifact):
     kind = "logits"
 
 
+class LogProbabilities(Artifact):
+    """What a teacher told of the tokens of its answers when it gave them, a row per answer."""
+
+    kind = "logprobs"
+
+
 class Gguf(Artifact):
     """One GGUF file, ready for llama.cpp and what is built on it."""
 
@@ -299,5 +305,5 @@ class Scores(Artifact):
 
 
 KINDS: Mapping[str, type[Artifact]] = {
-    kind.kind: kind for kind in (Dataset, Tokens, Tokenizer, Model, Adapter, Logits, Gguf, Scores)
+    kind.kind: kind for kind in (Dataset, Tokens, Tokenizer, Model, Adapter, Logits, LogProbabilities, Gguf, Scores)
 }

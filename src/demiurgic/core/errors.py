@@ -12,6 +12,7 @@ class RecipeError(UserError):
     """A mistake in a recipe, with the file and line it stands on."""
 
     def __init__(self, message: str, *, file: str = "recipe", line: int | None = None) -> None:
+        self.message = message
         self.file = file
         self.line = line
         where = f"{file}:{line}" if line is not None else file

@@ -21,6 +21,7 @@ EXTRA_OF = {
     "starlette": "serve",
     "uvicorn": "serve",
     "prompt_toolkit": "chat",
+    "tensorboardX": "tensorboard",
 }
 """Which extra of this package brings which import name."""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from demiurgic.core.metric import JSON, Metric, Summary
-from demiurgic.evaluate.suite import UNIT_SHARE
+from demiurgic.evaluate.suite import UNIT_PROBABILITY, UNIT_SHARE
 from demiurgic.stats import bootstrap
 from demiurgic.stats.bootstrap import Measured
 from demiurgic.stats.paired import Better, difference, recovered_share
@@ -19,7 +19,8 @@ class Table:
 
     metric: str
     suite: str
-    better: Better
+    better: Better | None
+    """None for a number that is read beside a metric: neither direction is better."""
     unit: str
     models: Mapping[str, Measured]
     left_out: Mapping[str, int] = field(default_factory=dict)
@@ -31,13 +32,13 @@ def summarise(
     """Metrics `MODEL.METRIC`, `FIRST_vs_SECOND.METRIC` (first minus second) and `FIRST_vs_SECOND.recovered_share`.
 
     The share is of the teacher's lead over `second` in the metric of the first table; pairs that hold the teacher have
-    none, and where the lead is not clearly positive the facts say so instead.
+    none, and where the lead is not clearly positive the facts say so instead. The first table is of a metric.
     """
     metrics: dict[str, Metric] = {}
     detectable: dict[str, JSON] = {}
     undefined: dict[str, JSON] = {}
     for table in tables:
-        estimate = bootstrap.share if table.unit == UNIT_SHARE else bootstrap.ratio
+        estimate = bootstrap.share if table.unit in (UNIT_SHARE, UNIT_PROBABILITY) else bootstrap.ratio
         for model, measured in table.models.items():
             metrics[f"{model}.{table.metric}"] = estimate(measured, seed=seed)
     for first, second in compare:
@@ -45,9 +46,10 @@ def summarise(
         for table in tables:
             found = difference(table.models[first], table.models[second], seed=seed)
             metrics[f"{first}_vs_{second}.{table.metric}"] = found.metric
-            smallest[table.metric] = found.minimal_detectable
+            if table.better is not None:
+                smallest[table.metric] = found.minimal_detectable
         detectable[f"{first}_vs_{second}"] = smallest
-        if teacher is not None and teacher not in (first, second):
+        if teacher is not None and teacher not in (first, second) and tables[0].better is not None:
             recovered = recovered_share(
                 tables[0].models[first],
                 control=tables[0].models[second],
@@ -64,9 +66,11 @@ def summarise(
         "compare": [list(pair) for pair in compare],
         "teacher": teacher,
         "cluster_by": cluster_by,
-        "metrics": {table.metric: _facts(table) for table in tables},
+        "metrics": {table.metric: _facts(table) for table in tables if table.better is not None},
         "minimal_detectable_difference": detectable,
     }
+    if beside := {table.metric: table.suite for table in tables if table.better is None}:
+        facts["beside"] = dict(beside)
     if teacher is not None:
         facts["recovered_share"] = {"of": tables[0].metric, "undefined": undefined}
     return Summary(metrics, facts)

@@ -32,6 +32,11 @@ from demiurgic.stats.paired import Better
 SuiteChoice = Annotated[Choice, SUITES]
 
 
+def _beside(choice: Choice) -> list[str]:
+    """The numbers that a suite gives beside its metric."""
+    return list(cast("list[str]", choice.entry.facts.get("beside", [])))
+
+
 class EvaluateConfig(StageConfig):
     """What is measured on what."""
 
@@ -60,7 +65,7 @@ class EvaluateConfig(StageConfig):
         for first, second in self.compare:
             if first == second:
                 raise ValueError(f'compare holds "{first}" against itself')
-        metrics = [str(choice.entry.facts["metric"]) for choice in self.suites]
+        metrics = [metric for choice in self.suites for metric in (str(choice.entry.facts["metric"]), *_beside(choice))]
         for metric in metrics:
             if metrics.count(metric) > 1:
                 raise ValueError(f"two suites give the metric {metric}; evaluate them in two steps")
@@ -113,7 +118,7 @@ def run(config: EvaluateConfig, out: Path, context: Context) -> Summary:
             seconds[contender.name] = round(time.perf_counter() - started, 2)
     write_scores(out / "scores", scored)
     summary = summarise(
-        [_table(part, scored) for part in parts],
+        [table for part in parts for table in _tables(part, scored)],
         compare=config.compare,
         teacher=config.teacher,
         cluster_by=config.cluster_by,
@@ -143,22 +148,28 @@ def _measure(
     for part in parts:
         items = part.chosen.items
         results = in_order(part.suite.measure(items, model, contender, advance=advance), items)
-        scored.append(Scored(contender.name, part.choice.name, part.metric, results, part.clusters))
+        found = Scored(contender.name, part.choice.name, part.metric, results, part.clusters)
+        scored += [found, *(found.beside(metric) for metric in _beside(part.choice))]
     del model
     gc.collect()
     return scored
 
 
-def _table(part: _Part, scored: Sequence[Scored]) -> Table:
+def _tables(part: _Part, scored: Sequence[Scored]) -> list[Table]:
+    """The suite's metric, and what it gives beside it."""
     facts = part.choice.entry.facts
-    return Table(
-        metric=part.metric,
-        suite=part.choice.name,
-        better=cast(Better, facts["better"]),
-        unit=str(facts["unit"]),
-        models={one.model: one.measured for one in scored if one.metric == part.metric},
-        left_out=part.chosen.left_out,
-    )
+    better = {part.metric: cast(Better, facts["better"]), **dict.fromkeys(_beside(part.choice))}
+    return [
+        Table(
+            metric=metric,
+            suite=part.choice.name,
+            better=direction,
+            unit=str(facts["unit"]),
+            models={one.model: one.measured for one in scored if one.metric == metric},
+            left_out=part.chosen.left_out,
+        )
+        for metric, direction in better.items()
+    ]
 
 
 STAGE = Stage(

@@ -4,10 +4,11 @@ A row longer than a window is read through one that slides by half its length: e
 past the first window with at least half a window before them. Bytes are the unit because tokens differ between
 tokenizers: models with different tokenizers compare fairly.
 
-Letters in array names: B pieces in a batch, T tokens.
+Letters in array names: B pieces in a batch, T tokens, K numbers per piece.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
@@ -20,6 +21,8 @@ from demiurgic.models.precision import Precision, autocast
 from demiurgic.models.tokenizer import encode_rows
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 TOKENS_PER_BATCH = 2048
@@ -45,6 +48,15 @@ class Piece:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class PieceBatch:
+    """Pieces side by side, on the model's device; `wanted_BT` are the tokens that they score."""
+
+    ids_BT: "Tensor"
+    documents_BT: "Tensor"
+    wanted_BT: "Tensor"
+
+
 @final
 @dataclass(frozen=True)
 class LikelihoodSuite(Suite):
@@ -56,58 +68,83 @@ class LikelihoodSuite(Suite):
     max_rows: int | None
 
     def choose(self, rows: Iterable[Row], contenders: Sequence[Contender]) -> Chosen:
-        for contender in contenders:
-            if contender.context < self.length:
-                raise UserError(
-                    f"The model {contender.name} attends to {contender.context} tokens and the windows have "
-                    f"{self.length}. Set length: {contender.context} or less."
-                )
-        alike = {contender.tokenizer_digest: contender for contender in contenders}.values()
-        wanted = "rows with an answer of the assistant, or a text of several tokens"
-        return choose_items(
-            rows, lambda row: _misfit(row, alike) or Item(row.id, row), max_rows=self.max_rows, wanted=wanted
-        )
+        return rows_to_score(rows, contenders, length=self.length, max_rows=self.max_rows)
 
     def measure(
         self, items: Sequence[Item], model: "PreTrainedModel", contender: Contender, *, advance: Callable[[int], None]
     ) -> Iterator[Result]:
-        scored = scored_rows([item.row for item in items], contender)
-        pieces = [piece for row, tokens in enumerate(scored) for piece in cut(tokens, row=row, length=self.length)]
-        pieces.sort(key=lambda piece: piece.end - piece.start, reverse=True)
-        nats = [0.0] * len(items)
-        left = [0] * len(items)
-        for piece in pieces:
-            left[piece.row] += 1
-        for batch in batched(pieces, tokens=TOKENS_PER_BATCH):
-            for piece, value in zip(batch, self._nats(batch, scored, model), strict=True):
-                nats[piece.row] += value
-                left[piece.row] -= 1
-                advance(int(left[piece.row] == 0))
-        for item, tokens, value in zip(items, scored, nats, strict=True):
-            yield Result(item, value / math.log(2), tokens.num_bytes)
-
-    def _nats(self, batch: Sequence[Piece], scored: Sequence[Scored], model: "PreTrainedModel") -> list[float]:
-        """The nats of each piece's scored tokens."""
-        import torch
-
         from demiurgic.models.likelihood import token_nats
 
-        shape = (len(batch), max(piece.end - piece.start for piece in batch))
-        ids_BT = torch.zeros(shape, dtype=torch.long)
-        documents_BT = torch.zeros(shape, dtype=torch.long)
-        is_scored_BT = torch.zeros(shape, dtype=torch.bool)
-        for b, piece in enumerate(batch):
-            row, size = scored[piece.row], piece.end - piece.start
-            ids_BT[b, :size] = torch.tensor(row.ids[piece.start : piece.end])
-            documents_BT[b, :size] = 1
-            is_scored_BT[b, piece.first - piece.start : size] = torch.tensor(row.is_scored[piece.first : piece.end])
-        device = model.device
-        with autocast(device, self.precision):
-            nats_BT = token_nats(
-                model, ids_BT.to(device), documents_BT=documents_BT.to(device), wanted_BT=is_scored_BT.to(device)
+        def nats(batch: PieceBatch) -> "Tensor":
+            nats_BT = token_nats(model, batch.ids_BT, documents_BT=batch.documents_BT, wanted_BT=batch.wanted_BT)
+            return nats_BT.double().sum(dim=1, keepdim=True)
+
+        scored = scored_rows([item.row for item in items], contender)
+        sums = sums_of_rows(
+            scored, nats, length=self.length, precision=self.precision, device=model.device, advance=advance
+        )
+        for item, tokens, (value,) in zip(items, scored, sums, strict=True):
+            yield Result(item, value / math.log(2), tokens.num_bytes)
+
+
+def rows_to_score(rows: Iterable[Row], contenders: Sequence[Contender], *, length: int, max_rows: int | None) -> Chosen:
+    """Rows that hold something to predict, the same for all models. Raises UserError for windows longer than a model's
+    context, and when there is no such row.
+    """
+    for contender in contenders:
+        if contender.context < length:
+            raise UserError(
+                f"The model {contender.name} attends to {contender.context} tokens and the windows have "
+                f"{length}. Set length: {contender.context} or less."
             )
-        values: list[float] = nats_BT.double().sum(dim=1).tolist()
-        return values
+    alike = {contender.tokenizer_digest: contender for contender in contenders}.values()
+    wanted = "rows with an answer of the assistant, or a text of several tokens"
+    return choose_items(rows, lambda row: _misfit(row, alike) or Item(row.id, row), max_rows=max_rows, wanted=wanted)
+
+
+def sums_of_rows(
+    scored: Sequence[Scored],
+    ask: "Callable[[PieceBatch], Tensor]",
+    *,
+    length: int,
+    precision: Precision,
+    device: "torch.device",
+    advance: Callable[[int], None],
+) -> list[list[float]]:
+    """For each row the sums over its scored tokens of what `ask` gives for a piece: fp64 [B,K], for each row K numbers.
+
+    Rows longer than `length` are read through windows that slide; `advance` is told how many rows more are done.
+    """
+    import torch
+
+    pieces = [piece for row, tokens in enumerate(scored) for piece in cut(tokens, row=row, length=length)]
+    pieces.sort(key=lambda piece: piece.end - piece.start, reverse=True)
+    left = Counter(piece.row for piece in pieces)
+    sums: list[list[float]] = [[] for _ in scored]
+    for batch in batched(pieces, tokens=TOKENS_PER_BATCH):
+        with torch.no_grad(), autocast(device, precision):
+            found = ask(_side_by_side(batch, scored, device=device)).tolist()
+        for piece, values in zip(batch, found, strict=True):
+            earlier = sums[piece.row] or [0.0] * len(values)
+            sums[piece.row] = [total + value for total, value in zip(earlier, values, strict=True)]
+            left[piece.row] -= 1
+            advance(int(left[piece.row] == 0))
+    return sums
+
+
+def _side_by_side(batch: Sequence[Piece], scored: Sequence[Scored], *, device: "torch.device") -> PieceBatch:
+    import torch
+
+    shape = (len(batch), max(piece.end - piece.start for piece in batch))
+    ids_BT = torch.zeros(shape, dtype=torch.long)
+    documents_BT = torch.zeros(shape, dtype=torch.long)
+    wanted_BT = torch.zeros(shape, dtype=torch.bool)
+    for b, piece in enumerate(batch):
+        row, size = scored[piece.row], piece.end - piece.start
+        ids_BT[b, :size] = torch.tensor(row.ids[piece.start : piece.end])
+        documents_BT[b, :size] = 1
+        wanted_BT[b, piece.first - piece.start : size] = torch.tensor(row.is_scored[piece.first : piece.end])
+    return PieceBatch(ids_BT.to(device), documents_BT.to(device), wanted_BT.to(device))
 
 
 def scored_rows(rows: Sequence[Row], contender: Contender) -> list[Scored]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from demiurgic.evaluate.suite import Item, Result
@@ -26,7 +26,13 @@ class Scored:
             clusters=self.clusters,
             numerators=[result.numerator for result in self.results],
             denominators=[result.denominator for result in self.results],
+            gaps=[result.gaps or () for result in self.results] if self.results[0].gaps is not None else None,
         )
+
+    def beside(self, metric: str) -> "Scored":
+        """A number that was taken beside the metric, in the same form."""
+        results = [Result(result.item, result.beside[metric], result.denominator) for result in self.results]
+        return replace(self, metric=metric, results=results)
 
 
 def in_order(results: Iterable[Result], items: Sequence[Item]) -> list[Result]:
@@ -37,14 +43,16 @@ def in_order(results: Iterable[Result], items: Sequence[Item]) -> list[Result]:
     return [by_id[item.id] for item in items]
 
 
-def write_scores(folder: Path, scored: Iterable[Scored]) -> None:
+def write_scores(folder: Path, scored: Sequence[Scored]) -> None:
     """Write `scores.parquet`, a line per model, suite and item, and `answers.jsonl`, a line per answer to look at."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    text = pa.string()
-    names = [(name, text) for name in ("model", "suite", "metric", "item", "cluster")]
-    schema = pa.schema([*names, ("numerator", pa.float64()), ("denominator", pa.float64())])
+    columns = [(name, pa.string()) for name in ("model", "suite", "metric", "item", "cluster")]
+    columns += [("numerator", pa.float64()), ("denominator", pa.float64())]
+    if any(result.gaps is not None for one in scored for result in one.results):
+        columns.append(("gaps", pa.list_(pa.float64())))
+    schema = pa.schema(columns)
     folder.mkdir(parents=True)
     with (
         parquet.ParquetWriter(folder / "scores.parquet", schema, compression="zstd") as table,
@@ -54,7 +62,7 @@ def write_scores(folder: Path, scored: Iterable[Scored]) -> None:
             lines = []
             for result, cluster in zip(one.results, one.clusters, strict=True):
                 head = {"model": one.model, "suite": one.suite, "metric": one.metric, "item": result.item.id}
-                numbers = {"numerator": result.numerator, "denominator": result.denominator}
+                numbers = {"numerator": result.numerator, "denominator": result.denominator, "gaps": result.gaps}
                 lines.append({**head, "cluster": cluster, **numbers})
                 if result.evidence is not None:
                     answers.write(json.dumps({**head, **result.evidence}, ensure_ascii=False) + "\n")

@@ -6,7 +6,8 @@ A suite is registered with the metric it gives, which direction is better, and t
     def python_completion(*, max_rows: int | None = None) -> Suite: ...
 
 An item is worth `numerator / denominator`, and the metric is the sum of the ones over the sum of the others: for a
-share the denominators are 1.
+share the denominators are 1. A suite may give more numbers of the same items, to be read beside its metric; it names
+them when it is registered (`beside=["accuracy"]`).
 """
 
 from abc import ABC, abstractmethod
@@ -39,6 +40,8 @@ MaxRows = Annotated[int, Field(ge=1)] | None
 
 UNIT_SHARE = "share"
 """The unit of a metric whose numerators are 0 or 1 and denominators 1."""
+UNIT_PROBABILITY = "probability"
+"""The unit of a metric whose numerators lie between 0 and their denominators."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,10 @@ class Result:
     numerator: float
     denominator: float
     evidence: Mapping[str, JSON] | None = None
+    gaps: Sequence[float] | None = None
+    """Of a metric that sums |sums over items| (`stats.bootstrap.Measured`); the numerator is then the item's own."""
+    beside: Mapping[str, float] = field(default_factory=dict)
+    """Numerators, over the same denominator, of the numbers that are named `beside` the metric."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,19 +14,21 @@ from itertools import chain
 from pathlib import Path
 from typing import Self, cast
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from demiurgic.core.artifacts import Dataset
+from demiurgic.core.artifacts import Artifact, Dataset, LogProbabilities
 from demiurgic.core.errors import UserError
 from demiurgic.core.metric import JSON, Summary
 from demiurgic.core.records import Row, RowWriter
 from demiurgic.generate.account import Account, Outcome
-from demiurgic.generate.in_order import in_order
 from demiurgic.generate.questions import Asked, Question, Questions, Unaskable, with_answer
-from demiurgic.providers import ProviderChoice
+from demiurgic.providers import PROVIDERS, ProviderChoice
 from demiurgic.providers.base import ContextTooLongError, Provider, Reply, Request, Sampling, collect
+from demiurgic.providers.in_order import in_order
 from demiurgic.providers.journal import Journal, Journaled, Tally, open_journal
+from demiurgic.providers.logprob_file import LogprobWriter
 from demiurgic.providers.retries import Retrying
+from demiurgic.providers.scores import logprobs_of
 from demiurgic.run.context import Context
 from demiurgic.run.stage import Stage, StageConfig
 
@@ -51,6 +53,21 @@ class GenerateConfig(StageConfig):
     temperature: float | None = Field(default=None, ge=0)
     top_p: float | None = Field(default=None, gt=0, le=1)
     stop: tuple[str, ...] = ()
+    top_logprobs: int | None = Field(default=None, gt=0)
+    """Keep the log-probability of each token of the answers, and of so many of the likeliest words at its place, in a
+    part of its own: `logprobs`, from which a student can learn without the teacher."""
+
+    @field_validator("top_logprobs")
+    @classmethod
+    def _teacher_tells_them(cls, value: int | None, info: ValidationInfo) -> int | None:
+        teacher = info.data.get("teacher")
+        if value is not None and teacher is not None and not teacher.entry.facts.get("answer_logprobs"):
+            having = [name for name, entry in PROVIDERS.entries().items() if entry.facts.get("answer_logprobs")]
+            raise ValueError(
+                f"the provider {teacher.name} tells no log-probabilities with its answers; those that can: "
+                f"{', '.join(having)}. Leave top_logprobs out, or ask one of them"
+            )
+        return value
 
     @model_validator(mode="after")
     def _samples_differ(self) -> Self:
@@ -99,7 +116,9 @@ class _Asker:
         config = self.config
         # 31 bits: some services take no more. At temperature 0 equal questions are one, whichever row asks.
         seed = None if config.temperature == 0 else self.context.random.number(f"{row_id}#{sample}") % 2**31
-        return Sampling(config.max_tokens, config.temperature, config.top_p, seed, config.stop)
+        return Sampling(
+            config.max_tokens, config.temperature, config.top_p, seed, config.stop, top_logprobs=config.top_logprobs
+        )
 
 
 def teacher_name(identity: Mapping[str, JSON]) -> str:
@@ -138,6 +157,7 @@ def run(config: GenerateConfig, out: Path, context: Context) -> Summary:
     total = config.samples * (config.count or config.prompts.num_rows)
     with ExitStack() as stack:
         rows, dropped = (stack.enter_context(RowWriter(out / part)) for part in ("rows", "dropped"))
+        logprobs = None if config.top_logprobs is None else stack.enter_context(LogprobWriter(out / "logprobs"))
         journal = stack.enter_context(open_journal(context))
         provider = config.teacher(context)
         inner = Journaled(provider, journal)
@@ -154,6 +174,8 @@ def run(config: GenerateConfig, out: Path, context: Context) -> Summary:
             progress.show(f"{account.num_replies / (time.perf_counter() - started):.1f} answers/s")
             if outcome.drop is None:
                 rows.write(outcome.row)
+                if logprobs is not None:
+                    _keep_logprobs(outcome, logprobs)
             else:
                 dropped.write(_with_meta(outcome.row, dropped={"reason": outcome.drop, "evidence": ""}))
         tally, identity = journal.tally, teacher.identity
@@ -161,6 +183,17 @@ def run(config: GenerateConfig, out: Path, context: Context) -> Summary:
     _warn(tally, questions.skipped, context)
     _refuse_nothing(account)
     return account.summary(tally, identity=identity, skipped=questions.skipped, seconds=time.perf_counter() - started)
+
+
+def _keep_logprobs(outcome: Outcome, writer: LogprobWriter) -> None:
+    assert outcome.reply is not None
+    places = logprobs_of(outcome.reply.raw)
+    if not places:
+        raise _AskingFailedError(
+            f"The teacher was asked for top_logprobs and told none with its answer to {outcome.row.id}. Leave "
+            "top_logprobs out, or ask a service that has them."
+        )
+    writer.write(outcome.row.id, outcome.reply.text, places)
 
 
 def _refuse_no_room(provider: Provider, *, max_tokens: int) -> None:
@@ -207,6 +240,11 @@ def _refuse_nothing(account: Account) -> None:
         raise UserError(f"No row is left to keep: {reasons or 'the prompts are empty'}. Change what is asked, and how.")
 
 
+def _parts(config: GenerateConfig) -> Mapping[str, type[Artifact]]:
+    made: dict[str, type[Artifact]] = {"rows": Dataset, "dropped": Dataset}
+    return made if config.top_logprobs is None else {**made, "logprobs": LogProbabilities}
+
+
 def _needs(config: GenerateConfig) -> list[str]:
     """Of the rows, and of the teacher as its registration says."""
     return ["pyarrow", *cast("list[str]", config.teacher.entry.facts.get("needs", []))]
@@ -216,7 +254,7 @@ STAGE = Stage(
     "generate",
     GenerateConfig,
     run,
-    makes={"rows": Dataset, "dropped": Dataset},
+    makes=_parts,
     uses_seed=True,
     needs=_needs,
 )

@@ -6,7 +6,7 @@ Shapes: B windows, T tokens of a window, D hidden width, V vocabulary.
 from typing import TYPE_CHECKING, Any
 
 from demiurgic.core.errors import UserError
-from demiurgic.models.attention import attention_mask
+from demiurgic.models.attention import attention_mask, takes_documents_by_position
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +23,9 @@ def hidden_states(model: "PreTrainedModel", ids_BT: "Tensor", *, documents_BT: "
     decoder: Any = model.get_decoder()
     if _one_document_each(documents_BT):
         output = decoder(input_ids=ids_BT, use_cache=False)
+    elif takes_documents_by_position(model):
+        _refuse_sliding_window(model.config, length=ids_BT.shape[1])
+        output = decoder(input_ids=ids_BT.reshape(1, -1), use_cache=False, **one_long_row(documents_BT))
     else:
         _refuse_sliding_window(model.config, length=ids_BT.shape[1])
         output = decoder(
@@ -31,26 +34,29 @@ def hidden_states(model: "PreTrainedModel", ids_BT: "Tensor", *, documents_BT: "
             position_ids=positions(documents_BT),
             use_cache=False,
         )
-    hidden_BTD: Tensor = output.last_hidden_state
+    hidden_BTD: Tensor = output.last_hidden_state.reshape(*ids_BT.shape, -1)
     return hidden_BTD
 
 
-def head_weight(model: "PreTrainedModel") -> "Tensor":
-    """The output embedding [V,D], whether or not it is tied to the input embedding.
+def one_long_row(documents_BT: "Tensor") -> dict[str, Any]:
+    """What flash attention is told of all windows of a batch laid end to end: where each document begins (cu_seqlens).
 
-    Raises UserError for a head that does more than multiply by it.
+    Padding is a document of its own.
     """
-    head = model.get_output_embeddings()
-    if getattr(head, "bias", None) is not None:
-        raise UserError(f"The head of this {model.config.model_type} model has a bias, which is not supported yet.")
-    for name, neutral in (("logit_scale", 1.0), ("final_logit_softcapping", None)):
-        value = getattr(model.config, name, neutral)
-        if value not in (neutral, None):
-            raise UserError(
-                f"This {model.config.model_type} model transforms its logits ({name}: {value}); not supported yet."
-            )
-    weight_VD: Tensor = head.weight
-    return weight_VD
+    import torch
+
+    position_BT = positions(documents_BT)
+    starts = (position_BT.flatten() == 0).nonzero()[:, 0]
+    borders = torch.cat([starts, starts.new_tensor([documents_BT.numel()])])
+    longest = int(borders.diff().max())
+    borders = borders.to(torch.int32)
+    return {
+        "position_ids": position_BT.reshape(1, -1),
+        "cu_seq_lens_q": borders,
+        "cu_seq_lens_k": borders,
+        "max_length_q": longest,
+        "max_length_k": longest,
+    }
 
 
 def positions(documents_BT: "Tensor") -> "Tensor":

@@ -1,6 +1,6 @@
 """The output embedding of a decoder with all that stands between its product and the logits.
 
-Shapes: N tokens, D hidden width, V vocabulary.
+Shapes: N tokens, D hidden width, V vocabulary, R rank.
 """
 
 from collections.abc import Mapping
@@ -14,15 +14,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LogitRule:
-    """What becomes of the head's product: `cap · tanh(scale · (product + bias) / cap)`; without a cap, no tanh."""
+    """What becomes of the head's product: `cap · tanh(scale · product / cap)`; without a cap, `scale · product`."""
 
     scale: float = 1.0
     softcap: float | None = None
 
-    def apply(self, product_NV: "Tensor") -> "Tensor":
-        """The logits; `product_NV` has its bias. Differentiable."""
-        logits_NV = product_NV if self.scale == 1.0 else product_NV * self.scale
-        return logits_NV if self.softcap is None else self.softcap * (logits_NV / self.softcap).tanh()
+    def apply_(self, product_NV: "Tensor", *, slope_NV: "Tensor | None" = None) -> "Tensor":
+        """Turn products, which have their bias, into logits, in place.
+
+        With a cap, `slope_NV` receives the derivative of a logit with respect to `scale · product`: 1 - (logit / cap)².
+        Without one that is 1 everywhere, and nothing is written.
+        """
+        import torch
+
+        if self.softcap is None:
+            return product_NV if self.scale == 1.0 else product_NV.mul_(self.scale)
+        capped_NV = product_NV.mul_(self.scale / self.softcap).tanh_()
+        if slope_NV is not None:
+            torch.mul(capped_NV, capped_NV, out=slope_NV).neg_().add_(1.0)
+        return capped_NV.mul_(self.softcap)
+
+
+@dataclass(frozen=True)
+class HeadUpdate:
+    """A LoRA on the head, as PEFT injects it: scaling · B·A beside the weight."""
+
+    a_RD: "Tensor"
+    b_VR: "Tensor"
+    scaling: float
+    dropout: float = 0.0
+    """Of A's input; 0 outside of training."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +53,14 @@ class OutputHead:
     weight_VD: "Tensor"
     bias_V: "Tensor | None" = None
     rule: LogitRule = LogitRule()
+    updates: tuple[HeadUpdate, ...] = ()
 
 
 def output_head(model: "PreTrainedModel") -> OutputHead:
     """A model's head, read from its module and its config."""
     head = model.get_output_embeddings()
-    return OutputHead(head.weight, getattr(head, "bias", None), logit_rule(model.config.to_dict()))
+    rule = logit_rule(model.config.to_dict())
+    return OutputHead(head.weight, getattr(head, "bias", None), rule, tuple(_updates(head)))
 
 
 def logit_rule(config: Mapping[str, Any]) -> LogitRule:
@@ -47,3 +70,19 @@ def logit_rule(config: Mapping[str, Any]) -> LogitRule:
     scale = float(config.get("logit_scale") or 1.0) / float(config.get("logits_scaling") or 1.0)
     softcap = config.get("final_logit_softcapping")
     return LogitRule(scale, float(softcap) if softcap is not None else None)
+
+
+def _updates(head: Any) -> list[HeadUpdate]:
+    """PEFT's layers are told by their parts: PEFT itself need not be installed where there are none."""
+    if not hasattr(head, "lora_A") or head.disable_adapters or head.merged:
+        return []
+    return [
+        HeadUpdate(
+            head.lora_A[name].weight,
+            head.lora_B[name].weight,
+            float(head.scaling[name]),
+            float(getattr(head.lora_dropout[name], "p", 0.0)) if head.training else 0.0,
+        )
+        for name in head.active_adapters
+        if name in head.lora_A
+    ]

@@ -5,7 +5,8 @@ Shapes: B windows, T tokens of a window, D hidden width, V vocabulary, S tokens 
 
 from typing import TYPE_CHECKING
 
-from demiurgic.models.backbone import head_weight, hidden_states, predicted
+from demiurgic.models.backbone import hidden_states, predicted
+from demiurgic.models.head import OutputHead, output_head
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,18 +40,21 @@ def token_nats(
         # The token at t is predicted from the hidden state at t - 1.
         hidden_SD = hidden_BTD[:, :-1][predicted_BT[:, 1:]]
         nats_BT = torch.zeros(ids_BT.shape, dtype=torch.float32, device=ids_BT.device)
-        nats_BT[predicted_BT] = _nats(hidden_SD, head_weight(model), ids_BT[predicted_BT], chunk=chunk)
+        nats_BT[predicted_BT] = _nats(hidden_SD, output_head(model), ids_BT[predicted_BT], chunk=chunk)
         return nats_BT
 
 
-def _nats(hidden_SD: "Tensor", weight_VD: "Tensor", targets_S: "Tensor", *, chunk: int) -> "Tensor":
+def _nats(hidden_SD: "Tensor", head: OutputHead, targets_S: "Tensor", *, chunk: int) -> "Tensor":
     import torch
 
-    weight_DV = weight_VD.float().T
+    if head.updates:
+        raise AssertionError("a LoRA on the head is not read here; merge it first")
+    weight_DV = head.weight_VD.float().T
     nats_S = torch.empty(targets_S.shape, dtype=torch.float32, device=targets_S.device)
     with torch.autocast(hidden_SD.device.type, enabled=False):
         for start in range(0, targets_S.numel(), chunk):
             part = slice(start, start + chunk)
-            logits_CV = hidden_SD[part].float() @ weight_DV
+            products_CV = hidden_SD[part].float() @ weight_DV
+            logits_CV = head.rule.apply_(products_CV if head.bias_V is None else products_CV.add_(head.bias_V))
             nats_S[part] = torch.nn.functional.cross_entropy(logits_CV, targets_S[part], reduction="none")
     return nats_S

@@ -4,7 +4,7 @@ All figures are bytes. Left out: the framework's own (about 0.5 to 1 GB on CUDA)
 never holds logits of more than a chunk of tokens.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 from demiurgic.models.shape import Parameters, Shape, parameters
 
@@ -45,15 +45,51 @@ def kv_cache_bytes(shape: Shape, *, context: int) -> int:
     return 2 * shape.layers * shape.kv_heads * shape.head_dim * context * 2
 
 
-def activation_bytes(shape: Shape, *, length: int) -> int:
-    """Activations in bf16 of one sequence, with gradient checkpointing: an estimate.
+class Widths(NamedTuple):
+    """What the size of a decoder's activations depends on."""
 
-    The input of every layer is kept (hidden), and while one layer is computed again its own intermediate results:
-    two norms' outputs, query, key, value, attention output and its projection, and gate, up and their product.
+    layers: int
+    hidden: int
+    query: int
+    """Of all heads together, as `kv`."""
+    kv: int
+    intermediate: int
+    heads: int
+
+    @classmethod
+    def of_shape(cls, shape: Shape) -> Self:
+        query, kv = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+        return cls(shape.layers, shape.hidden, query, kv, shape.intermediate, shape.heads)
+
+    @classmethod
+    def of_config(cls, config: Any) -> Self:
+        """Of a model of transformers, by its config."""
+        heads = config.num_attention_heads
+        head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+        kv_heads = getattr(config, "num_key_value_heads", None) or heads
+        layers, hidden = config.num_hidden_layers, config.hidden_size
+        intermediate = getattr(config, "intermediate_size", None) or 4 * hidden
+        return cls(layers, hidden, heads * head_dim, kv_heads * head_dim, intermediate, heads)
+
+
+def activation_bytes(
+    shape: Shape | Widths, *, length: int, windows: int = 1, checkpointing: bool = True, each: int = 2
+) -> int:
+    """Activations of sequences of `length` tokens, `each` bytes a number: an estimate.
+
+    With gradient checkpointing the input of every layer is kept (hidden), and while one layer is computed again its own
+    intermediate results: two norms' outputs, query, key, value, attention output and its projection, and gate, up and
+    their product. Without, those of all layers are kept.
     """
-    query_width, kv_width = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    layer = 3 * shape.hidden + 2 * query_width + 2 * kv_width + 3 * shape.intermediate
-    return 2 * length * (shape.layers * shape.hidden + layer)
+    widths = Widths.of_shape(shape) if isinstance(shape, Shape) else shape
+    layer = 3 * widths.hidden + 2 * widths.query + 2 * widths.kv + 3 * widths.intermediate
+    kept = widths.layers * widths.hidden + layer * (1 if checkpointing else widths.layers)
+    return each * windows * length * kept
+
+
+def attention_score_bytes(widths: Widths, *, length: int, windows: int, checkpointing: bool, each: int = 4) -> int:
+    """What plain attention (`eager`) keeps beside: the scores of every pair of tokens, before and after the softmax."""
+    return 2 * each * windows * widths.heads * length**2 * (1 if checkpointing else widths.layers)
 
 
 def training(

@@ -11,8 +11,12 @@ if TYPE_CHECKING:
 Precision = Literal["bf16", "fp32"]
 
 
-def autocast(device: "torch.device", precision: Precision) -> AbstractContextManager[object]:
+def autocast(
+    device: "torch.device", precision: Precision, *, keep_weights: bool = True
+) -> AbstractContextManager[object]:
     """The context in which a model's forward pass runs. Losses and head products belong outside of it, in fp32.
+
+    With `keep_weights` the bf16 copies of weights are kept to the end of the context, for layers that run twice.
 
     Raises UserError for bf16 on a device without it. Every CPU computes bf16 (see `native_bf16` for whether fast).
     """
@@ -24,7 +28,7 @@ def autocast(device: "torch.device", precision: Precision) -> AbstractContextMan
         raise UserError(
             f"bf16 was asked for and {describe_device(device)} does not compute in it. Set precision: fp32."
         )
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=keep_weights)
 
 
 def native_bf16(device: "torch.device") -> bool:

@@ -31,6 +31,9 @@ class Sampling:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     """Texts that end the answer and are no part of it."""
+    top_logprobs: int | None = None
+    """Tell the log-probability of each token of the answer, and those of so many of the likeliest words at its place;
+    they stand in `raw` as `logprobs`. A provider that cannot raises UserError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,12 @@ class Provider(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def refuse_top_logprobs(sampling: Sampling, *, provider: str) -> None:
+    """For providers that have no log-probabilities of their answers: raises UserError where they are asked for."""
+    if sampling.top_logprobs is not None:
+        raise UserError(f"The provider {provider} tells no log-probabilities with its answers. Leave top_logprobs out.")
 
 
 def collect(events: Iterable[Event]) -> Reply:

@@ -1,4 +1,4 @@
-"""Every answer that was ever paid for, kept in one file outside the store. Knows no service and no stage.
+"""Every answer and score that was ever paid for, kept in one file outside the store. Knows no service and no stage.
 
 An answer is found again by who was asked (a provider's identity) and what was asked, never by the step that asked: a
 new step key, a killed run or a changed recipe pays only for what is new. Each question is written down as asked before
@@ -6,8 +6,11 @@ it leaves, and its answer before anything reads it. What was being asked by a pr
 paid for; it is asked again and counted as unknown.
 """
 
+import json
 import time
-from collections.abc import Iterator, Mapping
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +24,7 @@ from demiurgic.core.metric import JSON
 from demiurgic.core.records import Message
 from demiurgic.providers.answer_file import AnswerFile, Kept
 from demiurgic.providers.base import Done, Event, Provider, ProviderError, Reply, Request, Text, collect
+from demiurgic.providers.scores import Passage, Scored, places_from_json, places_to_json, scorer
 from demiurgic.run.context import Context
 
 LOOK_SECONDS = 0.05
@@ -42,12 +46,22 @@ class Entry:
             "temperature": None if drawn.temperature is None else float(drawn.temperature),
             "top_p": None if drawn.top_p is None else float(drawn.top_p),
         }
+        if drawn.top_logprobs is None:  # answers kept before there was such a thing are found again
+            del sampling["top_logprobs"]
         content = {
             "identity": identity,
             "messages": [_sent(message) for message in request.messages],
             "sampling": sampling,
             "sample": request.sample,
         }
+        return cls(digest_of(content), canonical(content))
+
+    @classmethod
+    def of_scores(cls, identity: Mapping[str, JSON], passage: Passage, *, top_k: int) -> "Entry":
+        """Who is asked, which tokens, how many words of each, and the text where that is sent in their place."""
+        content: dict[str, JSON] = {"identity": dict(identity), "score": [*passage.ids], "top_k": top_k}
+        if passage.text is not None:
+            content["text"] = passage.text
         return cls(digest_of(content), canonical(content))
 
 
@@ -95,6 +109,19 @@ class Journal:
         Raises whatever the provider raises; the question then counts as not asked, unless it may have been billed.
         """
         entry = Entry.of(provider.identity, request)
+        return self._kept_or_asked(entry, lambda: collect(provider.complete(request)))
+
+    def score(self, provider: Provider, passage: Passage, *, top_k: int) -> Scored:
+        """The kept log-probabilities of a text, or the provider's, as `answer` gives answers.
+
+        Raises UserError for a provider that has none.
+        """
+        asked = scorer(provider)
+        entry = Entry.of_scores(provider.identity, passage, top_k=top_k)
+        reply = self._kept_or_asked(entry, lambda: _as_reply(asked.score(passage, top_k=top_k)))
+        return _as_scored(reply)
+
+    def _kept_or_asked(self, entry: Entry, ask: Callable[[], Reply]) -> Reply:
         with self._alone(entry.key):
             kept = self._kept_or_claimed(entry)
             if kept is not None:
@@ -103,7 +130,7 @@ class Journal:
             started = time.perf_counter()
             try:
                 with self._stopwatch.running():
-                    reply = collect(provider.complete(request))
+                    reply = ask()
             except BaseException as error:  # whatever it is: written down, and raised again
                 self._file.not_answered(entry.key, unknown=_maybe_billed(error))
                 raise
@@ -195,6 +222,16 @@ class _Stopwatch:
                     self.seconds += time.perf_counter() - self._since
 
 
+def _as_reply(scored: Scored) -> Reply:
+    """Scores as the file keeps them: JSON, zlib, base64 (a third of the JSON alone)."""
+    packed = zlib.compress(canonical(places_to_json(scored.places)).encode())
+    return Reply(b64encode(packed).decode("ascii"), "stop", None)
+
+
+def _as_scored(reply: Reply) -> Scored:
+    return Scored(places_from_json(json.loads(zlib.decompress(b64decode(reply.text)))))
+
+
 def _maybe_billed(error: BaseException) -> bool:
     """Whether the question may have been worked on although no answer came: not where the provider said why not."""
     if isinstance(error, ProviderError):
@@ -220,6 +257,10 @@ class Journaled(Provider):
         reply = self._journal.answer(self._inner, request)
         yield Text(reply.text)
         yield Done(reply.finish, reply.usage, reply.raw)
+
+    def score(self, passage: Passage, *, top_k: int) -> Scored:
+        """Raises UserError where the provider inside has no log-probabilities."""
+        return self._journal.score(self._inner, passage, top_k=top_k)
 
     def close(self) -> None:
         self._inner.close()

@@ -14,7 +14,17 @@ from demiurgic.core.records import Message
 from demiurgic.models.gguf.metadata import Metadata, read_metadata
 from demiurgic.models.gguf.threads import threads_for
 from demiurgic.providers import PROVIDERS
-from demiurgic.providers.base import Done, Event, Finish, ProviderError, Request, Sampling, Text, Usage
+from demiurgic.providers.base import (
+    Done,
+    Event,
+    Finish,
+    ProviderError,
+    Request,
+    Sampling,
+    Text,
+    Usage,
+    refuse_top_logprobs,
+)
 from demiurgic.providers.gguf_dialect import chat_template_of, dialect_of_gguf
 from demiurgic.providers.llama_server import LlamaServer
 from demiurgic.providers.stop_texts import StopTexts
@@ -90,6 +100,7 @@ class LlamaCpp(LocalProvider):
 
     def complete(self, request: Request) -> Iterator[Event]:
         check_sampling(request.sampling)
+        refuse_top_logprobs(request.sampling, provider=self.engine)
         ids = self._prompt(request.messages)
         room = room_for_answer(len(ids), request.sampling, context_length=self.context_length)
         yield from self._answer({"prompt": ids, "n_predict": room, **_drawing(request.sampling)}, request.sampling.stop)

@@ -19,6 +19,8 @@ from demiurgic.core.records import Message
 from demiurgic.providers import PROVIDERS
 from demiurgic.providers.base import Done, Event, Finish, Provider, ProviderError, Request, Text, Usage
 from demiurgic.providers.openai_errors import Address, explain, refusal_of
+from demiurgic.providers.openai_scores import read_answer_token, read_scores, score_body
+from demiurgic.providers.scores import Passage, Place, Scored, places_to_json
 from demiurgic.run.context import Context
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ VERSION = 1
 TokenLimit = Literal["max_tokens", "max_completion_tokens"]
 
 
-@PROVIDERS.register("openai", version=VERSION, needs=["openai"])
+@PROVIDERS.register("openai", version=VERSION, needs=["openai"], scores=True, answer_logprobs=True)
 def openai(
     context: Context,
     *,
@@ -114,11 +116,24 @@ class OpenAIProvider(Provider):
         return self._identity
 
     def complete(self, request: Request) -> Iterator[Event]:
-        answer = _Answer()
+        answer = _Answer(self._address, wants_logprobs=request.sampling.top_logprobs is not None)
         with self._explained(answer):
             yield from self._texts(self._body(request), answer)
+        answer.refuse_missing()
         if answer.finish is not None:
             yield Done(answer.finish, answer.usage, answer.raw())
+
+    def score(self, passage: Passage, *, top_k: int) -> Scored:
+        """By ids with `prompt_logprobs`, as vLLM has it; a passage with a text by `echo`."""
+        answer = _Answer(self._address)
+        with self._explained(answer):
+            completion = self._client.completions.create(model=self._model, **score_body(passage, top_k=top_k))
+        if answer.finish is not None:
+            raise UserError(f"{self._address} refuses to score a text: {answer.raw().get('refusal')}")
+        choices = getattr(completion, "choices", None)
+        if not choices:
+            raise UserError(f"{self._address} answered, but not with a completion. Check base_url: most end in /v1.")
+        return read_scores(choices[0].to_dict(mode="python", warnings=False), passage, top_k=top_k, at=self._address)
 
     def close(self) -> None:
         self._client.close()
@@ -144,6 +159,8 @@ class OpenAIProvider(Provider):
             "top_p": sampling.top_p,
             "seed": sampling.seed if self._seeds else None,
             "stop": list(sampling.stop) or None,
+            "logprobs": True if sampling.top_logprobs is not None else None,
+            "top_logprobs": sampling.top_logprobs,
         }
         return {
             "model": self._model,
@@ -175,11 +192,15 @@ class OpenAIProvider(Provider):
 class _Answer:
     """What a stream of chunks has said so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: Address, *, wants_logprobs: bool = False) -> None:
+        self._address = address
+        self._wants_logprobs = wants_logprobs
+        self._places: list[Place] = []
         self.came = False
         self.finish: Finish | None = None
         self.usage: Usage | None = None
         self._refused = False
+        self._written = False
         self._reasoning: list[str] = []
         self._facts: dict[str, JSON] = {}
 
@@ -193,11 +214,23 @@ class _Answer:
                 self._end(None)
             return ""
         choice = chunk.choices[0]
+        told = None if choice.logprobs is None else choice.logprobs.content
+        self._places.extend(
+            read_answer_token(token.to_dict(mode="python", warnings=False), at=self._address) for token in told or ()
+        )
         delta = choice.delta
         text = "" if delta is None else self._text(delta)
         if choice.finish_reason is not None:
             self._end(choice.finish_reason)
         return text
+
+    def refuse_missing(self) -> None:
+        """Raises UserError for an answer without the log-probabilities that were asked for."""
+        if self._wants_logprobs and self._written and not self._places:
+            raise UserError(
+                f"{self._address} was asked for top_logprobs and told none with its answer. Leave top_logprobs out, or "
+                "ask a service that has them."
+            )
 
     def refuse(self, facts: Mapping[str, JSON]) -> None:
         """Note that the service would not answer what was asked."""
@@ -208,6 +241,7 @@ class _Answer:
         extra = delta.model_extra or {}
         self._reasoning.append(extra.get("reasoning_content") or extra.get("reasoning") or "")
         self._refused = self._refused or bool(delta.refusal)
+        self._written = self._written or bool(delta.content)
         return (delta.content or "") + (delta.refusal or "")
 
     def _end(self, reason: str | None) -> None:
@@ -219,7 +253,8 @@ class _Answer:
 
     def raw(self) -> dict[str, JSON]:
         reasoning = "".join(self._reasoning)
-        return self._facts | ({"reasoning": reasoning} if reasoning else {})
+        logprobs: dict[str, JSON] = {"logprobs": places_to_json(self._places)} if self._wants_logprobs else {}
+        return self._facts | logprobs | ({"reasoning": reasoning} if reasoning else {})
 
     def _note(self, chunk: "ChatCompletionChunk") -> None:
         names = ("id", "model", "created", "system_fingerprint", "service_tier")

@@ -1,12 +1,17 @@
 """Asks again when a service fails in a way that passes. Knows no service, and does not know what an answer costs."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
+from typing import TypeVar
 
 from demiurgic.core.console import Console, duration
 from demiurgic.core.metric import JSON
 from demiurgic.core.seeds import Seeds
 from demiurgic.providers.base import Done, Event, Provider, ProviderError, Request, Text, collect
+from demiurgic.providers.scores import Passage, Scored, scorer
+
+Result = TypeVar("Result")
 
 LONGEST_SECONDS = 60.0
 """The longest wait of our own."""
@@ -44,16 +49,23 @@ class Retrying(Provider):
         return self._inner.identity
 
     def complete(self, request: Request) -> Iterator[Event]:
-        for attempt in range(1, self._attempts + 1):
+        reply = self._patiently(lambda: collect(self._inner.complete(request)))
+        yield Text(reply.text)
+        yield Done(reply.finish, reply.usage, reply.raw)
+
+    def score(self, passage: Passage, *, top_k: int) -> Scored:
+        """Raises UserError where the provider inside has no log-probabilities."""
+        asked = scorer(self._inner)
+        return self._patiently(lambda: asked.score(passage, top_k=top_k))
+
+    def _patiently(self, ask: Callable[[], Result]) -> Result:
+        for attempt in count(1):
             try:
-                reply = collect(self._inner.complete(request))
+                return ask()
             except ProviderError as error:
                 if attempt == self._attempts or not self._wait(attempt, error):
                     raise
-            else:
-                yield Text(reply.text)
-                yield Done(reply.finish, reply.usage, reply.raw)
-                return
+        raise AssertionError("unreachable")
 
     def give_up(self) -> None:
         """End all waits and ask nothing twice any more; answers under way may still come."""

@@ -10,7 +10,17 @@ from demiurgic.core.errors import UserError
 from demiurgic.core.metric import JSON
 from demiurgic.core.seeds import share_of
 from demiurgic.providers import PROVIDERS
-from demiurgic.providers.base import ContextTooLongError, Done, Event, Provider, ProviderError, Request, Text, Usage
+from demiurgic.providers.base import (
+    ContextTooLongError,
+    Done,
+    Event,
+    Provider,
+    ProviderError,
+    Request,
+    Text,
+    Usage,
+    refuse_top_logprobs,
+)
 from demiurgic.run.context import Context
 
 Pick = Literal["turn", "question"]
@@ -76,6 +86,7 @@ class Scripted(Provider):
         return {"provider": "scripted", "answers": list(self._script.answers), "pick": self._script.pick}
 
     def complete(self, request: Request) -> Iterator[Event]:
+        refuse_top_logprobs(request.sampling, provider="scripted")
         num_prompt = sum(len(_words(message.content)) for message in request.messages)
         self._refuse_what_does_not_fit(request, num_prompt=num_prompt)
         self._fail_once(request)

@@ -5,6 +5,7 @@ Shapes: T tokens of a text, V vocabulary.
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,22 @@ from demiurgic.core.optional import require
 from demiurgic.models.chat_template import chat_template
 from demiurgic.models.load import context_length as trained_context
 from demiurgic.models.load import load_model
+from demiurgic.models.token_bytes import token_bytes
 from demiurgic.models.tokenizer import dialect_of, encode_prompt, load_tokenizer, stop_ids
 from demiurgic.providers import PROVIDERS
-from demiurgic.providers.base import Done, Event, Finish, ProviderError, Request, Sampling, Text, Usage
+from demiurgic.providers.base import (
+    ContextTooLongError,
+    Done,
+    Event,
+    Finish,
+    ProviderError,
+    Request,
+    Sampling,
+    Text,
+    Usage,
+)
+from demiurgic.providers.local_scores import place_of, score_ids
+from demiurgic.providers.scores import Passage, Place, Scored, places_to_json
 from demiurgic.providers.stop_texts import StopTexts
 from demiurgic.providers.weights import (
     LocalProvider,
@@ -36,7 +50,7 @@ BROKEN = "\ufffd"
 VERSION = 1
 
 
-@PROVIDERS.register("transformers", version=VERSION, needs=["torch", "transformers"])
+@PROVIDERS.register("transformers", version=VERSION, needs=["torch", "transformers"], scores=True, answer_logprobs=True)
 def transformers(run: Context, *, model: Model, context: int | None = None) -> "Transformers":
     """A model of an earlier step, in torch: exact, and on a CPU slower than its GGUF in llama_cpp.
 
@@ -95,6 +109,25 @@ class Transformers(LocalProvider):
         with self._answering:
             yield from self._answer(ids, request.sampling, room=room)
 
+    def score(self, passage: Passage, *, top_k: int) -> Scored:
+        """Exact, in fp32, by the ids of the passage; the vocabulary is the tokenizer's, without the model's padding."""
+        if len(passage.ids) > self.context_length:
+            raise ContextTooLongError(
+                f"The model's context is {self.context_length} tokens; a text to score has {len(passage.ids)}. "
+                "Nothing was cut; tokenize with a shorter length."
+            )
+        if not all(0 <= id < len(self._words) for id in passage.ids):
+            raise UserError(
+                f"A text to score holds the id {max(passage.ids)}; the model's tokenizer has {len(self._words)} tokens."
+            )
+        with self._answering:
+            return Scored(score_ids(self._opened(), passage.ids, words=self._words, top_k=top_k))
+
+    @cached_property
+    def _words(self) -> list[bytes | None]:
+        with self._tokenizing:
+            return token_bytes(self._tokenizer)
+
     def close(self) -> None:
         """Free the memory. A running answer breaks off at its next token; what waits is not begun."""
         self._model = None
@@ -103,9 +136,12 @@ class Transformers(LocalProvider):
         words, stops = _Words(self._decode), StopTexts(sampling.stop)
         finish: Finish = "length"
         written = 0
-        for id in _tokens(self._opened(), ids, sampling=sampling):
+        places: list[Place] = []
+        for id, logits_V in _tokens(self._opened(), ids, sampling=sampling):
             self._opened()
             written += 1
+            if sampling.top_logprobs is not None:
+                places.append(place_of(logits_V, id, words=self._words, top_k=sampling.top_logprobs))
             if id in self._stop_ids:
                 finish = "stop"
                 break
@@ -118,7 +154,8 @@ class Transformers(LocalProvider):
                 break
         if not stops.met and (text := stops.feed(words.flush()) + stops.flush()):
             yield Text(text)
-        yield Done(finish, Usage(len(ids), written))
+        raw = None if sampling.top_logprobs is None else {"logprobs": places_to_json(places)}
+        yield Done(finish, Usage(len(ids), written), raw)
 
     def _opened(self) -> Any:
         """The model. Raises ProviderError once it was closed."""
@@ -155,8 +192,8 @@ class _Words:
         return text[len(before) :].rstrip(BROKEN)
 
 
-def _tokens(model: Any, ids: Sequence[int], *, sampling: Sampling) -> Iterator[int]:
-    """The ids that follow a prompt, one by one and without end."""
+def _tokens(model: Any, ids: Sequence[int], *, sampling: Sampling) -> "Iterator[tuple[int, torch.Tensor]]":
+    """The ids that follow a prompt, one by one and without end, each with the logits [V] it was drawn from."""
     import torch
     from transformers import DynamicCache
 
@@ -170,7 +207,7 @@ def _tokens(model: Any, ids: Sequence[int], *, sampling: Sampling) -> Iterator[i
     while True:
         logits_V = _next_logits(model, new, cache)
         new = [_drawn(logits_V, sampling, generator)]
-        yield new[0]
+        yield new[0], logits_V
 
 
 def _next_logits(model: Any, ids: Sequence[int], cache: Any) -> "torch.Tensor":

@@ -2,10 +2,33 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from demiurgic.core.console import Console
 from demiurgic.core.seeds import Seeds
 from demiurgic.run.engine import Engine
+
+Strategy = Literal["ddp", "fsdp2"]
+"""How several processes share a training: a copy of the model each, or a shard of it each."""
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """How a step that can use several processes gets them.
+
+    `inline` runs it in this process. `accelerate` starts `processes` of them on this machine; `config_file` is one of
+    accelerate's own, for what only it knows (which GPUs, ports, threads).
+    """
+
+    kind: Literal["inline", "accelerate"] = "inline"
+    processes: int = 1
+    strategy: Strategy = "ddp"
+    config_file: Path | None = None
+    rank: int = 0
+    """Which of the processes this is; the first writes."""
+
+
+INLINE = Launcher()
 
 
 @dataclass(frozen=True)
@@ -28,6 +51,10 @@ class Context:
     """How many questions a provider is asked at once."""
     checkpoint_seconds: float = 30.0
     """How much work an interruption may cost: a long stage writes a checkpoint this often."""
+    launcher: Launcher = INLINE
+    """For stages that declare `launches`; all others run in this process."""
+    trackers: tuple[str, ...] = ()
+    """Services that a training's log also goes to, by name (`tensorboard`, `wandb`, `trackio`)."""
     seeds: Seeds | None = None
 
     def for_step(self, *, seed: int | None) -> "Context":

@@ -1,13 +1,14 @@
-"""The reserved keys of a recipe that write other steps: `like`, `for_each`, and `--set` from the command line."""
+"""What changes the steps a recipe writes: `like`, `for_each`, a preset, and `--set` from the command line."""
 
 import copy
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from demiurgic.core.errors import RecipeError, UserError, nearest, unknown
+from demiurgic.run.presets import Preset
 from demiurgic.run.yaml_lines import Document, Place, parse_value
 
 STEP_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -35,14 +36,35 @@ class Draft:
 
 @dataclass(frozen=True)
 class Override:
-    """One `--set STEP.FIELD=VALUE`, read."""
+    """One `--set STEP.FIELD=VALUE`, or one entry of a preset, which stands on a `line`."""
 
-    text: str
+    what: str
     path: Sequence[str]
     value: Any
+    line: int | None = None
 
-    def apply(self, values: dict[str, Any]) -> None:
-        set_place(values, self.path, copy.deepcopy(self.value), what=f"--set {self.text}")
+    def apply(self, values: dict[str, Any], lines: dict[Place, int], *, file: str) -> None:
+        """Raises UserError when there is no such place; RecipeError with its line for an entry of a preset."""
+        try:
+            place = set_place(values, self.path, copy.deepcopy(self.value), what=self.what)
+        except UserError as error:
+            if self.line is None:
+                raise
+            raise RecipeError(str(error), file=file, line=self.line) from None
+        if self.line is not None:
+            lines[place] = self.line
+
+
+def read_preset(recipe: dict[str, Any], preset: Preset, *, file: str) -> dict[str, list[Override]]:
+    """What a preset sets of each step, as `read_overrides` does it. Raises RecipeError for a step there is not."""
+    by_step: dict[str, list[Override]] = {}
+    for entry in preset.entries:
+        what = f"preset {preset.name}: {entry.path}"
+        try:
+            _place_override(recipe, by_step, Override(what, entry.path.split("."), entry.value, entry.line))
+        except UserError as error:
+            raise RecipeError(str(error), file=file, line=entry.line) from None
+    return by_step
 
 
 def read_overrides(recipe: dict[str, Any], overrides: Sequence[str]) -> dict[str, list[Override]]:
@@ -56,35 +78,46 @@ def read_overrides(recipe: dict[str, Any], overrides: Sequence[str]) -> dict[str
         name, equals, text = override.partition("=")
         if not equals or not name.strip():
             raise UserError(f'--set wants NAME=VALUE, such as --set student.steps=50; found "{override}".')
-        first, *rest = name.strip().split(".")
-        if not rest:
-            if first not in ("seed", "name"):
-                raise UserError(f"--set {override}: wants STEP.FIELD=VALUE, seed=VALUE or name=VALUE.")
-            recipe[first] = parse_value(text)
-            continue
-        steps = recipe.get("steps")
-        if not isinstance(steps, dict) or not isinstance(steps.get(first), dict):
-            raise UserError(f"--set {override}: {unknown('step', first, steps if isinstance(steps, dict) else ())}")
-        by_step.setdefault(first, []).append(Override(override, rest, parse_value(text)))
+        path = name.strip().split(".")
+        _place_override(recipe, by_step, Override(f"--set {override}", path, parse_value(text)))
     return by_step
 
 
-def set_place(values: Any, path: Sequence[str], value: Any, *, what: str) -> None:
-    """Set one place, named by keys and list positions; raises UserError when the way to it does not exist."""
+def _place_override(recipe: dict[str, Any], by_step: dict[str, list[Override]], override: Override) -> None:
+    """Apply what changes the recipe as a whole; put what changes a step, its name taken off, to that step's others."""
+    first, *rest = override.path
+    if not rest:
+        if first not in ("seed", "name"):
+            raise UserError(f"{override.what}: wants STEP.FIELD=VALUE, seed=VALUE or name=VALUE.")
+        recipe[first] = override.value
+        return
+    steps = recipe.get("steps")
+    if not isinstance(steps, dict) or not isinstance(steps.get(first), dict):
+        raise UserError(f"{override.what}: {unknown('step', first, steps if isinstance(steps, dict) else ())}")
+    by_step.setdefault(first, []).append(replace(override, path=rest))
+
+
+def set_place(values: Any, path: Sequence[str], value: Any, *, what: str) -> Place:
+    """Set one place, named by keys and list positions, and say which it is.
+
+    Raises UserError when the way to it does not exist.
+    """
     *way, last = path
+    place: Place = ()
     for name in way:
         if isinstance(values, dict):
-            values = values.setdefault(name, {})
+            values, place = values.setdefault(name, {}), (*place, name)
         elif isinstance(values, list) and name.isdigit() and int(name) < len(values):
-            values = values[int(name)]
+            values, place = values[int(name)], (*place, int(name))
         else:
             raise UserError(f'{what}: there is no "{name}" to set something in.')
     if isinstance(values, dict):
         values[last] = value
-    elif isinstance(values, list) and last.isdigit() and int(last) < len(values):
+        return (*place, last)
+    if isinstance(values, list) and last.isdigit() and int(last) < len(values):
         values[int(last)] = value
-    else:
-        raise UserError(f'{what}: there is no "{last}" to set.')
+        return (*place, int(last))
+    raise UserError(f'{what}: there is no "{last}" to set.')
 
 
 def expand(document: Document, overrides: Mapping[str, Sequence[Override]], *, file: str) -> list[Draft]:
@@ -103,7 +136,7 @@ def expand(document: Document, overrides: Mapping[str, Sequence[Override]], *, f
         own_lines = {p[2:]: n for p, n in document.lines.items() if p[:2] == ("steps", name)}
         likes[name] = _like(name, raw, own_lines, likes, steps, file=file)
         for override in overrides.get(name, ()):
-            override.apply(likes[name][0])
+            override.apply(*likes[name], file=file)
         drafts += _for_each(name, *likes[name], file=file)
     return drafts
 

@@ -1,5 +1,6 @@
 """A recipe: YAML that names stages, read top to bottom into checked steps. Nothing of it has run yet."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,13 +11,14 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from demiurgic.core.artifacts import Kinds, a_kind
 from demiurgic.core.errors import RecipeError, UserError, nearest, place_of, unknown
-from demiurgic.run.expand import Draft, expand, find_step, read_overrides
+from demiurgic.run.expand import Draft, expand, find_step, read_overrides, read_preset
 from demiurgic.run.gates import Gate
+from demiurgic.run.presets import Preset, chosen, read_presets
 from demiurgic.run.stage import Reference, Stage, StageConfig, references
 from demiurgic.run.yaml_lines import Document, Place, read_yaml
 
 RESERVED = ("use", "seed", "gates", "requires")
-TOP_LEVEL = ("name", "seed", "steps")
+TOP_LEVEL = ("name", "seed", "presets", "steps")
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,11 @@ class Recipe:
     steps: Mapping[str, Step]
     path: Path
     overrides: tuple[str, ...]
+    """As `--set` says them, those of the chosen preset first: the file with these is the recipe that runs."""
     all_steps: tuple[str, ...]
     """The names of all steps of the file, also where `up_to` cut the recipe down."""
+    preset: str | None = None
+    """The one that was chosen."""
 
     def up_to(self, target: str) -> "Recipe":
         """The recipe cut down to a step (or all members of a `for_each`) and what it depends on."""
@@ -69,16 +74,38 @@ class Recipe:
         return replace(self, steps=kept)
 
 
-def load_recipe(path: Path | str, stages: Mapping[str, Stage[Any]], *, overrides: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe; `overrides` are `step.field=value` texts.
+def load_recipe(
+    path: Path | str, stages: Mapping[str, Stage[Any]], *, overrides: Sequence[str] = (), preset: str | None = None
+) -> Recipe:
+    """Read and check a recipe; a `preset` of it is applied, then `overrides`, which are `step.field=value` texts.
 
-    Raises RecipeError with file and line for every mistake that can be seen without running anything.
+    Raises RecipeError with file and line for every mistake that can be seen without running anything, also in presets
+    that are not chosen.
     """
     path = Path(path)
     document = read_yaml(path)
+    _check_top_level(document, str(path))
+    presets = read_presets(document, file=str(path))
+    taken = chosen(presets, preset, file=str(path))
+    for one in presets.values():
+        _check_preset(one, document, path, stages)
+    return _read(document, path, stages, preset=taken, overrides=overrides)
+
+
+def _read(
+    document: Document,
+    path: Path,
+    stages: Mapping[str, Stage[Any]],
+    *,
+    preset: Preset | None = None,
+    overrides: Sequence[str] = (),
+) -> Recipe:
+    """The recipe with a preset and overrides; the document stays as it is."""
     file = str(path)
-    _check_top_level(document, file)
-    by_step = read_overrides(document.value, overrides)
+    document = replace(document, value=copy.deepcopy(document.value))
+    by_step = read_preset(document.value, preset, file=file) if preset is not None else {}
+    for step, found in read_overrides(document.value, overrides).items():
+        by_step.setdefault(step, []).extend(found)
     seed = document.value.get("seed", 0)
     name = document.value.get("name", path.stem)
     if not isinstance(seed, int) or isinstance(seed, bool):
@@ -89,7 +116,32 @@ def load_recipe(path: Path | str, stages: Mapping[str, Stage[Any]], *, overrides
     for position, draft in enumerate(drafts):
         reader = _Reader(draft, drafts[:position], steps, lines, stages, file)
         steps[draft.name] = reader.step(default_seed=seed)
-    return Recipe(str(name), seed, steps, path, tuple(overrides), tuple(steps))
+    said = [entry.text for entry in preset.entries] if preset is not None else []
+    return Recipe(
+        str(name), seed, steps, path, (*said, *overrides), tuple(steps), preset.name if preset is not None else None
+    )
+
+
+def _check_preset(preset: Preset, document: Document, path: Path, stages: Mapping[str, Stage[Any]]) -> None:
+    """Raises RecipeError for a preset that does not fit the recipe as the file writes it.
+
+    A file that cannot be read without `--set` is answered for by nothing but the entries themselves.
+    """
+    try:
+        _read(document, path, stages, preset=preset)
+    except RecipeError as error:
+        if error.line not in preset.lines and not _readable(document, path, stages):
+            return
+        said = error.message if error.message.startswith("preset ") else f"preset {preset.name}: {error.message}"
+        raise RecipeError(said, file=error.file, line=error.line) from None
+
+
+def _readable(document: Document, path: Path, stages: Mapping[str, Stage[Any]]) -> bool:
+    try:
+        _read(document, path, stages)
+    except RecipeError:
+        return False
+    return True
 
 
 def _check_top_level(document: Document, file: str) -> None:

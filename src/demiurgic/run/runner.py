@@ -172,6 +172,8 @@ class _Walk:
         line: dict[str, JSON] = {**self._run(), "step": step.name, "stage": step.stage.name, "key": key, **more}
         if step.stage.uses_seed:
             line["seed"] = step.seed
+        if self.recipe.preset is not None:
+            line["preset"] = self.recipe.preset
         if self.recipe.overrides:
             line["overrides"] = list(self.recipe.overrides)
         self.store.ledger.append(event, line)

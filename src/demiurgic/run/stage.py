@@ -60,6 +60,9 @@ class Stage(Generic[Config]):
     uses_seed: bool = False
     resumable: bool = False
     """Whether `run` goes on from what an interrupted run left in `out`. If not, `out` is emptied first."""
+    launches: bool = False
+    """Whether `run` can be several processes at once, as `Context.launcher` says: each is called with the same config
+    and folder, and the first of them writes and returns the summary. Its STAGE stands in the module of `run`."""
     publishes: bool = False
     """Whether its result leaves the house (an export): a recipe should gate something before it."""
     needs: Sequence[str] | Callable[[Config], Sequence[str]] = ()
@@ -164,7 +167,7 @@ def keyed(value: Any, write: Callable[[Any], Any]) -> Any:
         case BaseModel():
             fields = type(value).model_fields
             names = [name for name in fields if not any(isinstance(m, _OnlySpeed) for m in fields[name].metadata)]
-            return {name: keyed(getattr(value, name), write) for name in names}
+            return {fields[name].alias or name: keyed(getattr(value, name), write) for name in names}
         case Mapping():
             return {str(name): keyed(item, write) for name, item in value.items()}
         case list() | tuple():
@@ -179,7 +182,8 @@ def written(value: Any, write: Callable[[Any], Any]) -> Any:
         case Reference() | Artifact():
             return write(value)
         case BaseModel():
-            return {name: written(getattr(value, name), write) for name in type(value).model_fields}
+            fields = type(value).model_fields.items()
+            return {field.alias or name: written(getattr(value, name), write) for name, field in fields}
         case Choice():
             shared = written(value.shared, write) if value.shared is not None else {}
             own = written(value.options, write)

@@ -95,7 +95,17 @@ def make_step(
         partial.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
         memory = PeakMemory()
-        summary = stage.run(config, partial, context.for_step(seed=used_seed))
+        within = context.for_step(seed=used_seed)
+        launched: dict[str, JSON] = {}
+        if stage.launches and context.launcher.kind == "accelerate":
+            from demiurgic.run.launch import run_launched
+
+            done = run_launched(stage, config, partial, within)
+            summary, peak_bytes = done.summary, done.peak_memory_bytes
+            launched = {"processes": context.launcher.processes, "strategy": context.launcher.strategy}
+        else:
+            summary = stage.run(config, partial, within)
+            peak_bytes = memory.peak_bytes()
         parts = {part: stamp_part(partial / part, kind=kind.kind) for part, kind in stage.parts(config).items()}
         missing = [part for part in parts if not (partial / part).is_dir()]
         if missing:
@@ -116,8 +126,9 @@ def make_step(
             lineage=lineage_of(inputs.values()),
             took={
                 "seconds": round(time.perf_counter() - started, 3),
-                "peak_memory_bytes": memory.peak_bytes(),
+                "peak_memory_bytes": peak_bytes,
                 "resumed": resumed,
+                **launched,
                 **circumstances(stage.packages(config)),
             },
             made=now(),

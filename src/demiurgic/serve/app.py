@@ -18,6 +18,7 @@ from demiurgic.providers.base import Request as ProviderRequest
 from demiurgic.providers.weights import LocalProvider
 from demiurgic.serve.answering import Answering
 from demiurgic.serve.errors import WireError, wire_error
+from demiurgic.serve.scoring import read_score_request, score_response, scorer_of
 from demiurgic.serve.wire import (
     ChatRequest,
     Completion,
@@ -109,6 +110,7 @@ def build_app(models: Models, *, access: Access | None = None, max_body_bytes: i
             Route("/v1/models", list_models, methods=["GET"]),
             Route("/v1/models/{name:path}", one_model, methods=["GET"]),
             Route("/v1/chat/completions", answers.endpoint, methods=["POST"]),
+            Route("/v1/completions", answers.score_endpoint, methods=["POST"]),
         ],
         middleware=[Middleware(_Gate, access=access or Access())],
         exception_handlers={HTTPException: refused, WireError: refused},
@@ -133,7 +135,7 @@ class _Gate:
 
 
 class Answers:
-    """`POST /v1/chat/completions`."""
+    """`POST /v1/chat/completions` and `/v1/completions`."""
 
     def __init__(self, models: Models, *, max_body_bytes: int) -> None:
         self._models = models
@@ -150,6 +152,27 @@ class Answers:
         except ClientDisconnect:
             return _say_nothing
         return _Answer(self, asked, find_provider(self._models, asked.model))
+
+    async def score_endpoint(self, request: "Request") -> Any:
+        """Read the request, and give the log-probabilities of its prompt. Raises WireError."""
+        from starlette.requests import ClientDisconnect
+        from starlette.responses import JSONResponse
+
+        try:
+            asked = read_score_request(await self._body(request))
+        except ClientDisconnect:
+            return _say_nothing
+        provider = find_provider(self._models, asked.model)
+        scorer = scorer_of(provider, asked.model)
+        self.enter()
+        try:
+            async with self._turns.setdefault(provider, asyncio.Lock()):
+                scored = await asyncio.to_thread(scorer.score, asked.to_passage(), top_k=asked.prompt_logprobs)
+        except Exception as error:
+            raise _told(error) from error
+        finally:
+            self.leave()
+        return JSONResponse(score_response(Completion(asked.model).head, asked, scored))
 
     async def _body(self, request: "Request") -> bytes:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":

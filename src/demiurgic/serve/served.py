@@ -6,9 +6,10 @@ from demiurgic.core.artifacts import Either, Gguf, Model
 from demiurgic.core.metric import JSON
 from demiurgic.core.optional import require
 from demiurgic.providers import PROVIDERS
-from demiurgic.providers.base import Event, Provider, Request
+from demiurgic.providers.base import Event, Provider, Request, refuse_top_logprobs
 from demiurgic.providers.local import LocalProvider, open_local
 from demiurgic.providers.openai import OpenAIProvider
+from demiurgic.providers.scores import Passage, Scored, scorer
 from demiurgic.run.context import Context
 from demiurgic.serve.server import Server
 
@@ -18,7 +19,7 @@ NAME = "local"
 """What the one model is called over HTTP; who it is stands in the identity."""
 
 
-@PROVIDERS.register("served", needs=["openai", "starlette", "uvicorn", "transformers"])
+@PROVIDERS.register("served", needs=["openai", "starlette", "uvicorn", "transformers"], scores=True)
 def served(run: Context, *, model: Either[Model | Gguf], context: int | None = None) -> "Served":
     """A model of an earlier step over HTTP, as a service would be: started on a free port, stopped at the end.
 
@@ -53,7 +54,13 @@ class Served(Provider):
         return self._local.identity
 
     def complete(self, request: Request) -> Iterator[Event]:
+        refuse_top_logprobs(request.sampling, provider="served")
         return self._client.complete(request)
+
+    def score(self, passage: Passage, *, top_k: int) -> Scored:
+        """Raises UserError for a GGUF file: its engine tells no log-probabilities of a text."""
+        scorer(self._local)
+        return self._client.score(Passage(passage.ids), top_k=top_k)
 
     def close(self) -> None:
         """Stop the server, cutting off what runs, and free the model."""

@@ -8,7 +8,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError
 
@@ -49,16 +49,19 @@ FINISH_REASONS: Mapping[Finish, str] = {
 MAX_STOPS = 4
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class TextPart(_Strict):
+Form = TypeVar("Form", bound=Strict)
+
+
+class TextPart(Strict):
     type: Literal["text"]
     text: StrictStr
 
 
-class WireMessage(_Strict):
+class WireMessage(Strict):
     role: Literal["system", "developer", "user", "assistant"]
     content: StrictStr | list[TextPart]
 
@@ -68,12 +71,12 @@ class WireMessage(_Strict):
         return Message("system" if self.role == "developer" else self.role, text)
 
 
-class StreamOptions(_Strict):
+class StreamOptions(Strict):
     include_usage: StrictBool = False
     include_obfuscation: StrictBool = False
 
 
-class ChatRequest(_Strict):
+class ChatRequest(Strict):
     """The body of `POST /v1/chat/completions`, as far as this server answers it."""
 
     model: StrictStr
@@ -109,6 +112,11 @@ class ChatRequest(_Strict):
 
 def read_chat_request(body: bytes) -> ChatRequest:
     """The request a body holds. Raises WireError (400) naming the field that does not fit."""
+    return read_body(body, ChatRequest)
+
+
+def read_body(body: bytes, form: type[Form]) -> Form:
+    """A body as a request of that form, without the fields that ask for nothing. Raises WireError (400)."""
     try:
         data = json.loads(body)
         json.dumps(data, ensure_ascii=False).encode()  # refuses half a surrogate pair, which no tokenizer takes
@@ -120,7 +128,7 @@ def read_chat_request(body: bytes) -> ChatRequest:
     if isinstance(fields.get("messages"), list):
         fields["messages"] = [_without_nothing(message) for message in fields["messages"]]
     try:
-        return ChatRequest.model_validate(fields)
+        return form.model_validate(fields)
     except ValidationError as error:
         raise _misfit(error) from None
 
@@ -172,7 +180,7 @@ class Completion:
     """One answer on its way out: everything its chunks have in common."""
 
     def __init__(self, model: str) -> None:
-        self._head = {
+        self.head: dict[str, Any] = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
             "created": int(time.time()),
             "model": model,
@@ -181,15 +189,15 @@ class Completion:
     def whole(self, text: str, finish: Finish, usage: Usage | None) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": FINISH_REASONS[finish]}
-        return {**self._head, "object": "chat.completion", "choices": [choice], "usage": _usage(usage)}
+        return {**self.head, "object": "chat.completion", "choices": [choice], "usage": _usage(usage)}
 
     def chunk(self, delta: Mapping[str, Any], *, finish: Finish | None = None) -> dict[str, Any]:
         reason = None if finish is None else FINISH_REASONS[finish]
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        return {**self._head, "object": "chat.completion.chunk", "choices": [choice]}
+        return {**self.head, "object": "chat.completion.chunk", "choices": [choice]}
 
     def usage_chunk(self, usage: Usage | None) -> dict[str, Any]:
-        return {**self._head, "object": "chat.completion.chunk", "choices": [], "usage": _usage(usage)}
+        return {**self.head, "object": "chat.completion.chunk", "choices": [], "usage": _usage(usage)}
 
 
 def _usage(usage: Usage | None) -> dict[str, int] | None:
@@ -230,5 +238,6 @@ def find_provider(models: Models, name: str) -> Provider:
 
 
 __all__: Sequence[str] = (
-    "ChatRequest", "Completion", "Models", "find_provider", "model_object", "read_chat_request", "server_sent",
+    "ChatRequest", "Completion", "Models", "Strict", "find_provider", "model_object", "read_body", "read_chat_request",
+    "server_sent",
 )  # fmt: skip

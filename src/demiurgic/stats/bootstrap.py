@@ -31,17 +31,19 @@ CELLS_AT_ONCE = 1_000_000
 class Measured:
     """What was measured on each item: the estimate is sum(numerators) / sum(denominators).
 
-    A mean over items has denominators 1; bits per byte has bits over bytes.
+    A mean over items has denominators 1; bits per byte has bits over bytes. With `gaps`, G signed numbers per item, the
+    estimate is the sum over G of |the sum over items|, over sum(denominators), as a calibration error is.
     """
 
     items: Sequence[str]
     clusters: Sequence[str]
     numerators: Sequence[float]
     denominators: Sequence[float]
+    gaps: Sequence[Sequence[float]] | None = None
 
     def __post_init__(self) -> None:
         sizes = {len(self.items), len(self.clusters), len(self.numerators), len(self.denominators)}
-        if len(sizes) != 1:
+        if len(sizes | ({len(self.gaps)} if self.gaps is not None else set())) != 1:
             raise ValueError(f"columns of different lengths: {sorted(sizes)}")
         if not self.items:
             raise UserError("A ratio over no items has no value. Measure on at least 1 item.")
@@ -50,7 +52,16 @@ class Measured:
 
     @property
     def value(self) -> float:
-        return sum(self.numerators) / sum(self.denominators)
+        if self.gaps is None:
+            return sum(self.numerators) / sum(self.denominators)
+        sums: list[float] = [sum(column) for column in zip(*self.gaps, strict=True)]
+        return sum(map(abs, sums)) / sum(self.denominators)
+
+    @cached_property
+    def columns(self) -> list[Sequence[float]]:
+        """What is summed over items: a numerator or the gaps, then the denominators."""
+        numerators = [self.numerators] if self.gaps is None else list(zip(*self.gaps, strict=True))
+        return [*numerators, self.denominators]
 
     @cached_property
     def cluster_names(self) -> list[str]:
@@ -66,8 +77,8 @@ def ratio(measured: Measured, *, seed: int, resamples: int = RESAMPLES) -> Metri
 
     Raises UserError for fewer than 2 clusters.
     """
-    totals_RK = resampled_totals([measured], seed=seed, resamples=resamples)
-    low, high = percentiles(totals_RK[:, 0] / totals_RK[:, 1], num_clusters=measured.num_clusters)
+    (values_R,) = resampled_values([measured], seed=seed, resamples=resamples)
+    low, high = percentiles(values_R, num_clusters=measured.num_clusters)
     return Metric(measured.value, low, high, len(measured.items))
 
 
@@ -85,11 +96,33 @@ def share(measured: Measured, *, seed: int, resamples: int = RESAMPLES) -> Metri
     return Metric(measured.value, same.low, same.high, len(measured.items))
 
 
+def resampled_values(measured: Sequence[Measured], *, seed: int, resamples: int = RESAMPLES) -> "list[Floats]":
+    """The estimates [R] of several measurements, in the same draws of clusters.
+
+    A draw repeats items, so that sums of gaps stray further from 0 than those of the sample, as the sample's do from
+    the truth: estimates from gaps have the draws' mean excess over the sample's estimate taken off, and end at 0.
+    """
+    import numpy as np
+
+    totals_RK = resampled_totals(measured, seed=seed, resamples=resamples)
+    values: list[Floats] = []
+    start = 0
+    for one in measured:
+        last = start + len(one.columns) - 1
+        if one.gaps is None:
+            values.append(totals_RK[:, start] / totals_RK[:, last])
+        else:
+            drawn_R = np.abs(totals_RK[:, start:last]).sum(axis=1) / totals_RK[:, last]
+            values.append(np.maximum(drawn_R - max(drawn_R.mean() - one.value, 0.0), 0.0))
+        start = last + 1
+    return values
+
+
 def resampled_totals(columns: Sequence[Measured], *, seed: int, resamples: int = RESAMPLES) -> "Floats":
     """Numerator and denominator totals of several measurements in `resamples` draws of C clusters with replacement.
 
-    Every measurement is on the same clusters and sees the same draws. Returns [R, K], K = numerator, denominator of
-    the first measurement, then of the second, ….
+    Every measurement is on the same clusters and sees the same draws. Returns [R, K], K = the columns of the first
+    measurement (numerator and denominator, where it has no gaps), then of the second, ….
     """
     import numpy as np
 
@@ -148,5 +181,5 @@ def _sums(measured: Measured) -> "Floats":
 
     names = {name: position for position, name in enumerate(measured.cluster_names)}
     positions = np.array([names[cluster] for cluster in measured.clusters])
-    columns = [np.asarray(column, dtype=np.float64) for column in (measured.numerators, measured.denominators)]
+    columns = [np.asarray(column, dtype=np.float64) for column in measured.columns]
     return np.stack([np.bincount(positions, weights=column, minlength=len(names)) for column in columns], axis=1)

@@ -12,7 +12,7 @@ from demiurgic.stats.bootstrap import (
     RESAMPLES,
     Measured,
     percentiles,
-    resampled_totals,
+    resampled_values,
     standard_error,
 )
 from demiurgic.stats.intervals import TAIL, t_quantile
@@ -52,8 +52,8 @@ def difference(first: Measured, second: Measured, *, seed: int, resamples: int =
     Raises ValueError when the items differ, UserError for fewer than 2 clusters.
     """
     _same_items(first, second)
-    totals_RK = resampled_totals([first, second], seed=seed, resamples=resamples)
-    differences_R = totals_RK[:, 0] / totals_RK[:, 1] - totals_RK[:, 2] / totals_RK[:, 3]
+    first_R, second_R = resampled_values([first, second], seed=seed, resamples=resamples)
+    differences_R = first_R - second_R
     low, high = percentiles(differences_R, num_clusters=first.num_clusters)
     error = standard_error(differences_R, num_clusters=first.num_clusters)
     metric = Metric(first.value - second.value, low, high, len(first.items))
@@ -79,8 +79,7 @@ def recovered_share(
     """
     _same_items(student, control)
     _same_items(student, teacher)
-    totals_RK = resampled_totals([student, control, teacher], seed=seed, resamples=resamples)
-    student_R, control_R, teacher_R = (totals_RK[:, k] / totals_RK[:, k + 1] for k in (0, 2, 4))
+    student_R, control_R, teacher_R = resampled_values([student, control, teacher], seed=seed, resamples=resamples)
     sign = 1 if better == "lower" else -1
     leads_R = sign * (control_R - teacher_R)
     clusters, n = student.num_clusters, len(student.items)

@@ -1,17 +1,18 @@
-"""The one place that makes an `accelerate.Accelerator`: which device, which precision, and where randomness starts."""
+"""The one place that makes an `accelerate.Accelerator`: which device and which precision."""
 
 from typing import TYPE_CHECKING, Any
 
 from demiurgic.core.errors import UserError
-from demiurgic.core.seeds import Seeds
 from demiurgic.models.precision import Precision, autocast
 
 if TYPE_CHECKING:
     import torch
 
 
-def accelerator_on(device: "torch.device", precision: Precision) -> Any:
+def accelerator_on(device: "torch.device", precision: Precision, *, processes: int | None = None) -> Any:
     """A fresh accelerator. Its state is one per process and fixed at first use; a recipe trains many models in one.
+
+    `processes` is how many our own launch started; any number when None.
 
     Accelerate reads much from environment variables; none of them may change what a config says. Raises UserError when
     one does, and for bf16 on a device without it.
@@ -21,6 +22,7 @@ def accelerator_on(device: "torch.device", precision: Precision) -> Any:
     from accelerate.utils import GradientAccumulationPlugin
 
     autocast(device, precision)  # refuses with a reason what Accelerator would refuse without one
+    _refuse_too_few_gpus(device, processes)
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
     mixed_precision = "bf16" if precision == "bf16" else "no"
@@ -37,11 +39,33 @@ def accelerator_on(device: "torch.device", precision: Precision) -> Any:
             f"Accelerate was set up as {found} (device, precision, gradient accumulation) where {wanted} is to be "
             "trained. Unset the environment variables whose names begin with ACCELERATE_."
         )
+    _refuse_foreign_launch(accelerator, processes)
     return accelerator
 
 
-def seed_randomness(seeds: Seeds) -> None:
-    """Set the global random streams of Python, NumPy and torch, which a model's dropout reads."""
-    from accelerate.utils import set_seed
+def _refuse_too_few_gpus(device: "torch.device", processes: int | None) -> None:
+    import torch
 
-    set_seed(seeds.number("global") % 2**32)
+    if device.type == "cuda" and processes is not None and processes > torch.cuda.device_count():
+        raise UserError(
+            f"{processes} processes were asked for, and there are {torch.cuda.device_count()} GPUs. Give --processes "
+            f"{torch.cuda.device_count()} or fewer."
+        )
+
+
+FOREIGN = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
+"""What accelerate's environment may turn a launch into, behind the back of ours."""
+
+
+def _refuse_foreign_launch(accelerator: Any, processes: int | None) -> None:
+    kind = accelerator.distributed_type.value
+    if kind in FOREIGN:
+        raise UserError(
+            f"Accelerate's environment or its config file asks for {kind}. How processes share a model is said by "
+            "--strategy; give a config file whose distributed_type is MULTI_GPU, or unset ACCELERATE_USE_*."
+        )
+    if processes is not None and accelerator.num_processes != processes:
+        raise UserError(
+            f"{processes} processes were to train, and the environment says {accelerator.num_processes} (WORLD_SIZE, "
+            "RANK). Start demiurgic by itself, with --processes N; it starts the others."
+        )

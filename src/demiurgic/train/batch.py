@@ -40,6 +40,14 @@ class TokenBatch:
         targets_N = weights.nonzero()[:, 0]
         return SupervisedTokens(targets_N - 1, self.ids_BT.flatten()[targets_N], weights[targets_N])
 
+    def documents_of_supervised(self) -> "Tensor":
+        """For each supervised token a number [N], the same within a document of a window and nowhere else."""
+        import torch
+
+        num_windows = len(self.documents_BT)
+        firsts_B1 = torch.arange(num_windows, device=self.documents_BT.device)[:, None] * (self.documents_BT.max() + 1)
+        return (self.documents_BT + firsts_B1)[self.weights_BT != 0]
+
 
 @dataclass(frozen=True)
 class SupervisedTokens:

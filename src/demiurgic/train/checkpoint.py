@@ -5,7 +5,6 @@ is whole before an old one goes, so that a kill at any instant leaves one checkp
 """
 
 import pickle
-import random
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -38,16 +37,25 @@ class Progress:
     best_step: int = 0
     """0 while nothing was evaluated."""
     best_loss: float = float("inf")
+    looks_in_vain: int = 0
+    """Looks at held-out windows since the best."""
+    stopped_early: bool = False
+    teacher_loss: float | None = None
+    """The teacher's own loss on the held-out windows; None while it was not asked."""
+    balance: dict[str, float] = field(default_factory=dict)
+    """What balanced weights follow (train/balance.py)."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What is saved beside `Progress`: the trained weights, the optimizer's state, and that of every random stream."""
+    """What is saved beside `Progress`: the trained weights and the optimizer's state.
+
+    Random streams start anew at every step, from the seed and its number, so there is no state of theirs to save.
+    """
 
     progress: Progress
     weights: "dict[str, Tensor]"
     optimizer: dict[str, Any]
-    randomness: dict[str, Any]
 
 
 class Checkpoints:
@@ -71,7 +79,7 @@ class Checkpoints:
             raise UserError(
                 f"The checkpoint {path} is damaged ({reason}). Delete {self.folder} to start again."
             ) from None
-        return Checkpoint(Progress(**data["progress"]), data["weights"], data["optimizer"], data["randomness"])
+        return Checkpoint(Progress(**data["progress"]), data["weights"], data["optimizer"])
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, then remove older ones and best weights that it does not name."""
@@ -85,7 +93,6 @@ class Checkpoints:
             "progress": asdict(progress),
             "weights": checkpoint.weights,
             "optimizer": checkpoint.optimizer,
-            "randomness": checkpoint.randomness,
         }
         for unfinished in self.folder.glob("*.tmp"):
             shutil.rmtree(unfinished)
@@ -124,29 +131,3 @@ class Checkpoints:
 
     def _whole(self, what: str) -> list[Path]:
         return sorted(path for path in self.folder.glob(f"{what}-*") if path.suffix != ".tmp")
-
-
-def random_state() -> dict[str, Any]:
-    """The states of the global random streams of Python, NumPy and torch."""
-    import numpy as np
-    import torch
-
-    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
-    return {
-        "python": random.getstate(),
-        "numpy": (name, keys.tolist(), position, has_gauss, gauss),  # type: ignore[union-attr]
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def set_random_state(state: dict[str, Any]) -> None:
-    """Put every random stream back to where `random_state` found it."""
-    import numpy as np
-    import torch
-
-    random.setstate(state["python"])
-    np.random.set_state(state["numpy"])
-    torch.set_rng_state(state["torch"])
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,28 +1,37 @@
-"""A chunk of supervised tokens as a loss sees it, and what a loss answers.
+"""A chunk of supervised tokens as a loss sees it.
 
-Knows neither models nor batches: logits come in, a value per token and its gradient with respect to the student's
-logits go out. Every [N,V] array lies in a buffer that the next chunk uses again.
+Knows neither models nor batches: logits come in. Every [N,V] array lies in a buffer that the next chunk uses again.
 
 Shapes: N tokens of the chunk, V vocabulary.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from demiurgic.core.errors import UserError
+from demiurgic.train.distribution import Distribution
+from demiurgic.train.pair import CoarsePair, Pair, WholePair, wrong_temperature
+from demiurgic.train.signals import Draws, Said, Samples, TopK
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-BUFFER_BYTES = 8 << 20
-"""Of one [N,V] buffer. On two CPU cores the time per token hardly falls beyond it (docs/train.md)."""
-MIN_TOKENS = 64
+BUFFER_BYTES = 16 << 20
+"""Of the logits of one chunk. The head's products are slower by a half with a quarter of it (docs/train.md)."""
+MIN_TOKENS = 128
 """Below this the matrix products of a chunk are slower than the memory they save is worth."""
+STRIP_BYTES = {"cpu": 3 << 19, "cuda": 64 << 20}
+"""Of one array while the losses of a part of the chunk are worked out: on a CPU several of them fit into the cache."""
 
 
 def tokens_per_chunk(vocab_size: int, *, buffer_bytes: int = BUFFER_BYTES) -> int:
     return max(MIN_TOKENS, buffer_bytes // (4 * vocab_size))
+
+
+def tokens_per_strip(vocab_size: int, *, device: "torch.device") -> int:
+    return max(1, STRIP_BYTES.get(device.type, STRIP_BYTES["cuda"]) // (4 * vocab_size))
 
 
 class Workspace:
@@ -35,6 +44,11 @@ class Workspace:
         self._buffers: list[Tensor] = []
         self._lent = 0
         self._num_tokens = 0
+
+    @cached_property
+    def strips(self) -> "Workspace":
+        """The buffers in which the losses of a part of the chunk are worked out."""
+        return Workspace()
 
     def next_chunk(self, *, num_tokens: int, vocab_size: int, capacity: int, device: "torch.device") -> None:
         """Take every buffer back and lend [num_tokens, vocab_size] from now on; `capacity` is the largest such N."""
@@ -53,121 +67,96 @@ class Workspace:
         return self._buffers[self._lent - 1][: self._num_tokens]
 
 
-class Distribution:
-    """What a model says of the next token of each position, at one temperature."""
-
-    def __init__(self, log_NV: "Tensor", workspace: Workspace) -> None:
-        self.log_NV = log_NV
-        """Log-probabilities, in nats."""
-        self._workspace = workspace
-
-    @cached_property
-    def prob_NV(self) -> "Tensor":
-        import torch
-
-        return torch.exp(self.log_NV, out=self._workspace.lend())
-
-
 class Prediction:
     """A model's logits for a chunk, from which come its distributions; each temperature is worked out once."""
 
     def __init__(self, logits_NV: "Tensor", workspace: Workspace) -> None:
-        """Takes the logits over: their memory becomes the log-probabilities at temperature 1."""
-        import torch
-
+        self._logits_NV = logits_NV
         self._workspace = workspace
-        self._known = {1.0: Distribution(torch.log_softmax(logits_NV, dim=-1, out=logits_NV), workspace)}
+        self._known: dict[float, Distribution] = {}
 
     def at(self, temperature: float) -> Distribution:
         """The distribution softmax(logits / temperature)."""
         import torch
 
         if temperature not in self._known:
-            # log-probabilities differ from the logits by a constant per row, which a softmax does not see
-            scaled_NV = torch.div(self._known[1.0].log_NV, temperature, out=self._workspace.lend())
-            log_NV = torch.log_softmax(scaled_NV, dim=-1, out=scaled_NV)
-            self._known[temperature] = Distribution(log_NV, self._workspace)
+            out_NV = self._workspace.lend()
+            whole = temperature == 1.0
+            scaled_NV = self._logits_NV if whole else torch.div(self._logits_NV, temperature, out=out_NV)
+            log_NV = torch.log_softmax(scaled_NV, dim=-1, out=out_NV)
+            self._known[temperature] = Distribution(log_NV, lend=self._workspace.lend)
         return self._known[temperature]
+
+    def rows(self, part: slice, workspace: Workspace) -> "Prediction":
+        """The same for some of the tokens."""
+        return Prediction(self._logits_NV[part], workspace)
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """N supervised tokens: what the student predicts, which tokens are right, and what the teacher predicts."""
+    """N supervised tokens: what the student predicts, which tokens are right, and what the teacher says of them."""
 
     student: Prediction
     labels_N: "Tensor"
     workspace: Workspace
-    signal: Prediction | None = None
+    said: "Said | None" = None
+    """None where no loss asks the teacher."""
+    _pairs: dict[float, Pair] = field(default_factory=dict)
 
-    @property
-    def teacher(self) -> Prediction:
-        """Only for losses registered with `needs_teacher=True`."""
-        if self.signal is None:
-            raise AssertionError("a loss without needs_teacher=True asked for the teacher")
-        return self.signal
+    def pair(self, temperature: float) -> Pair:
+        """Student and teacher over the same outcomes. Only for losses registered with `reads="distribution"`.
+
+        Raises UserError for a temperature at which a cache has nothing, and for words that were drawn: they are no
+        distribution.
+        """
+        if temperature not in self._pairs:
+            self._pairs[temperature] = self._pair(temperature)
+        return self._pairs[temperature]
+
+    def draws(self, temperature: float) -> Draws:
+        """The words drawn from the teacher at a temperature. Only where `said` is `Samples`.
+
+        Raises UserError for a temperature at which none were drawn.
+        """
+        if not isinstance(self.said, Samples):
+            raise AssertionError(f"the teacher said {type(self.said).__name__}, not words that were drawn")
+        if temperature not in self.said.draws:
+            raise UserError(wrong_temperature("drawn words", temperature, list(self.said.draws)))
+        return self.said.draws[temperature]
 
     def scratch(self) -> "Tensor":
         """A buffer [N,V] with undefined content, the loss's own until the end of the chunk."""
         return self.workspace.lend()
 
-
-@dataclass(frozen=True)
-class TokenLoss:
-    """The value of a loss on each token, and its gradient with respect to the student's logits, in closed form.
-
-    The gradient is a linear combination, `sum(factor * tensor_NV)`, plus `at_label` on each row's label. Losses share
-    most tensors (the student's probabilities are part of nearly every gradient), so the combination of all losses is
-    worked out once.
-    """
-
-    value_N: "Tensor"
-    gradient: tuple[tuple["Tensor", float], ...]
-    at_label: float = 0.0
-
-    def at_temperature(self, temperature: float) -> "TokenLoss":
-        """Multiply value and gradient by T².
-
-        For a loss of softmax(logits / T): given with its gradient with respect to logits / T, returned with that with
-        respect to the logits. The factor T² keeps the gradient's size the same at every temperature (Hinton et al.
-        2015, arXiv 1503.02531, section 2.1).
-        """
-        if temperature == 1.0:
-            return self
-        gradient = tuple((tensor, factor * temperature) for tensor, factor in self.gradient)
-        value_N = self.value_N * temperature**2
-        return replace(self, value_N=value_N, gradient=gradient, at_label=self.at_label * temperature)
+    def _pair(self, temperature: float) -> Pair:
+        student, lend = self.student.at(temperature), self.workspace.lend
+        match self.said:
+            case Prediction():
+                return WholePair(student, self.said.at(temperature), temperature=temperature, lend=lend)
+            case TopK():
+                return CoarsePair(student, self.said, temperature=temperature, lend=lend)
+            case Samples():
+                raise UserError(
+                    "A loss asks for the teacher's distribution, and of this teacher there are only words that were "
+                    "drawn. Use forward_kl, or a cache of the likeliest words (top_k) or of hidden states."
+                )
+            case None:
+                raise AssertionError('a loss that is not registered with reads="distribution" asked the teacher')
 
 
-def weighted_gradient(losses: Iterable[tuple[TokenLoss, float]], chunk: Chunk) -> "Tensor":
-    """`sum(weight * gradient)` of several losses [N,V]. Overwrites a tensor of theirs: the chunk is done after this.
-
-    Raises AssertionError when two of their tensors lie in the same memory.
-    """
-    factors: dict[int, float] = {}
-    tensors: dict[int, Tensor] = {}
-    at_label = 0.0
-    for loss, weight in losses:
-        at_label += weight * loss.at_label
-        for tensor_NV, factor in loss.gradient:
-            tensors[id(tensor_NV)] = tensor_NV
-            factors[id(tensor_NV)] = factors.get(id(tensor_NV), 0.0) + weight * factor
-    if len({tensor_NV.untyped_storage().data_ptr() for tensor_NV in tensors.values()}) < len(tensors):
-        raise AssertionError(
-            "two tensors in the gradients of the losses share memory, which adding them up overwrites; a loss gives "
-            "the very tensor (prob_NV, not a view of it) or one of its own (chunk.scratch())"
-        )
-    if not tensors:
-        return _at_labels(chunk.scratch().zero_(), at_label, chunk.labels_N)
-    first, *others = factors
-    gradient_NV = tensors[first]
-    if factors[first] != 1.0:
-        gradient_NV.mul_(factors[first])
-    for other in others:
-        gradient_NV.add_(tensors[other], alpha=factors[other])
-    return _at_labels(gradient_NV, at_label, chunk.labels_N)
+def rows_of(said: "Said | None", part: slice, workspace: Workspace) -> "Said | None":
+    """What a teacher says of some tokens of a chunk."""
+    match said:
+        case Prediction():
+            return said.rows(part, workspace)
+        case TopK():
+            tails = {temperature: log_N[part] for temperature, log_N in said.log_tail_N.items()}
+            return TopK(said.ids_NK[part], said.log_NK[part], tails)
+        case Samples():
+            return replace(said, draws={temperature: _rows(drawn, part) for temperature, drawn in said.draws.items()})
+        case None:
+            return None
 
 
-def _at_labels(gradient_NV: "Tensor", at_label: float, labels_N: "Tensor") -> "Tensor":
-    if at_label:
-        gradient_NV.scatter_add_(1, labels_N[:, None], gradient_NV.new_full((len(labels_N), 1), at_label))
-    return gradient_NV
+def _rows(drawn: Draws, part: slice) -> Draws:
+    return Draws(drawn.ids_NK[part], drawn.shares_NK[part], drawn.entropy_N[part])

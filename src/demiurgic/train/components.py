@@ -1,11 +1,14 @@
 """One loss of several, as it is at one optimizer step: no schedule is left in it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from demiurgic.core.registry import Choice
 from demiurgic.train.losses import Reads, reads
+
+Source = Literal["data", "student"]
+"""Who wrote the text of a step: `data` are the windows of the recipe, `student` is on-policy."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,8 @@ class Component:
     weight: float
     top_entropy: float | None = None
     """Only this share of each document's tokens: those on which the student's entropy is highest."""
+    scheduled: Mapping[str, float] = field(default_factory=dict)
+    """Those of the loss's options that follow a schedule, as they are at this step."""
 
     @property
     def reads(self) -> Reads:
@@ -40,12 +45,15 @@ def names_of(losses: Sequence[Choice]) -> list[str]:
 
 
 def components_of(losses: Sequence[Choice]) -> tuple[Component, ...]:
-    """The losses of a recipe without schedules."""
+    """The losses of a recipe in which nothing follows a schedule."""
     return tuple(
         Component(name, loss, loss.shared.weight, loss.shared.top_entropy)
         for name, loss in zip(names_of(losses), losses, strict=True)
     )
 
 
-Source = Literal["data", "student"]
-"""Who wrote the text of a step: `data` are the windows of the recipe, `student` is on-policy."""
+def asked_of(loss: Choice, source: Source) -> bool:
+    """Whether a loss is asked of text from this source. What the student wrote itself is no label."""
+    if source == "student" and reads(loss) == "labels":
+        return False
+    return loss.shared.on in ("both", source)

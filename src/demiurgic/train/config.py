@@ -7,18 +7,22 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 
 from demiurgic.core.artifacts import Adapter, Either, Model, Tokens
 from demiurgic.core.metric import JSON
+from demiurgic.models.attention import Attention
 from demiurgic.models.lora import hub_origin
 from demiurgic.models.precision import Precision
 from demiurgic.run.stage import ONLY_SPEED, StageConfig
 from demiurgic.train.adapter import Lora
+from demiurgic.train.aims import Aims
 from demiurgic.train.budget import MEASURED_STEPS
 from demiurgic.train.fit import seconds_of
 from demiurgic.train.learning_rate import Shape
-from demiurgic.train.losses import LOSSES, LossChoice, needs_teacher
+from demiurgic.train.losses import LOSSES, LossChoice
 from demiurgic.train.on_policy import OnPolicy
+from demiurgic.train.phases import Phase
+from demiurgic.train.schedule_checks import problem_of_measured_length, problem_of_schedules
+from demiurgic.train.signal_checks import problem_of_signals
 from demiurgic.train.teacher import Teacher
 
-Attention = Literal["auto", "eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -35,6 +39,8 @@ class TrainConfig(StageConfig):
     teacher: Teacher | None = None
     """A model (live), a part of a `cache_logits` step, or `{use: served, provider: …}`."""
     losses: list[LossChoice] = Field(default_factory=lambda: [LOSSES.choose("cross_entropy")], min_length=1)
+    phases: tuple[Phase, ...] = ()
+    """Named parts of the training, by their shares of its steps, for schedules to speak of."""
     on_policy: OnPolicy | None = None
     """Let the student write some of the text itself."""
     average: Literal["tokens", "documents"] = "tokens"
@@ -111,16 +117,19 @@ class TrainConfig(StageConfig):
         return self
 
     @model_validator(mode="after")
-    def _losses_and_teacher_fit(self) -> Self:
-        asking = [loss.name for loss in self.losses if needs_teacher(loss)]
-        if asking and self.teacher is None:
-            raise ValueError(f"the loss {asking[0]} needs a teacher; set teacher, or use only losses without one")
-        if self.teacher is not None and not asking:
-            raise ValueError(
-                "there is a teacher and no loss that asks it; add one such as forward_kl, or set teacher: null"
-            )
-        if not any(loss.shared.weight for loss in self.losses):
-            raise ValueError("every loss has weight 0, so there is nothing to train on; give one a positive weight")
+    def _patience_has_something_to_look_at(self) -> Self:
+        if self.patience is not None and self.held_out is None:
+            raise ValueError("patience counts looks at held_out, which is not given; set held_out, too")
+        return self
+
+    @model_validator(mode="after")
+    def _aims_make_sense(self) -> Self:
+        problem = problem_of_signals(self.aims)
+        if self.match_seconds is not None:
+            problem = problem or problem_of_measured_length(self.aims)
+        problem = problem or problem_of_schedules(self.aims, num_steps=self.steps)
+        if problem is not None:
+            raise ValueError(problem)
         return self
 
     @model_validator(mode="after")
@@ -140,6 +149,11 @@ class TrainConfig(StageConfig):
         if self.lora is not None and isinstance(self.model, Model) and (origin := hub_origin(self.model)):
             facts["base_origin"] = [*origin]
         return facts
+
+    @property
+    def aims(self) -> Aims:
+        """What is learned, when and from whom: what checks and curriculum are made of."""
+        return Aims(self.losses, self.teacher, self.on_policy, self.phases)
 
     @property
     def part(self) -> str:

@@ -49,25 +49,38 @@ def refuse_same_tokens(data: Tokens, held_out: Tokens) -> None:
         )
 
 
-def refuse_other_vocabulary(
-    student_model: "PreTrainedModel", teacher_model: "PreTrainedModel", *, student: Path, teacher: Path
-) -> None:
-    """Raises UserError unless id i is the same token for student and teacher, for all ids of both."""
-    sizes = student_model.config.vocab_size, teacher_model.config.vocab_size
-    if sizes[0] != sizes[1]:
+def refuse_other_vocabulary(teacher_model: "PreTrainedModel", *, teacher: Path, reader: Path, vocab_size: int) -> None:
+    """Raises UserError unless each id below `vocab_size` is the same token for the teacher as for `reader`.
+
+    `reader` holds the tokenizer of the windows, that of the student: `vocab_size` is its number of tokens. Embeddings
+    beyond it, of either model, are padding (151,936 rows in one size of a family and 152,064 in another); they take no
+    part. The teacher may know more tokens than the windows' tokenizer, behind those they share.
+    """
+    embeddings = teacher_model.config.vocab_size
+    if embeddings < vocab_size:
         raise UserError(
-            f"The student {student} has a vocabulary of {sizes[0]} tokens and the teacher {teacher} one of {sizes[1]}. "
-            "A student learns from probabilities of the same tokens: give both the same tokenizer."
+            f"The teacher {teacher} has embeddings for {embeddings} tokens, and the vocabulary of {reader} has "
+            f"{vocab_size}. A student learns from probabilities of the same tokens: give both the same tokenizer."
         )
-    if tokenizer_digest(student) == tokenizer_digest(teacher):
+    refuse_other_numbering(teacher=teacher, reader=reader, vocab_size=vocab_size)
+
+
+def refuse_other_numbering(*, teacher: Path, reader: Path, vocab_size: int) -> None:
+    """Raises UserError naming the first token, by id, below `vocab_size` that two tokenizers number differently."""
+    if tokenizer_digest(reader) == tokenizer_digest(teacher):
         return
-    ids_of = load_tokenizer(student).get_vocab(), load_tokenizer(teacher).get_vocab()
-    if ids_of[0] != ids_of[1]:
-        other = next(word for word in sorted({*ids_of[0], *ids_of[1]}) if ids_of[0].get(word) != ids_of[1].get(word))
-        raise UserError(
-            f"Student {student} and teacher {teacher} number their tokens differently: {other!r} is "
-            f"{ids_of[0].get(other)} for one and {ids_of[1].get(other)} for the other. Give both the same tokenizer."
-        )
+    ids = load_tokenizer(reader).get_vocab(), load_tokenizer(teacher).get_vocab()
+    shared = [{token: number for token, number in found.items() if number < vocab_size} for found in ids]
+    if shared[0] == shared[1]:
+        return
+    numbered = ((number, token) for found in shared for token, number in found.items())
+    _, token = min(pair for pair in numbered if shared[0].get(pair[1]) != shared[1].get(pair[1]))
+    first, second = (str(found[token]) if token in found else "no token" for found in ids)
+    raise UserError(
+        f"The tokenizers of {reader} and of the teacher {teacher} number their tokens differently: {token!r} is "
+        f"{first} for one and {second} for the other. A student learns from probabilities of the same tokens: give "
+        "both the same tokenizer."
+    )
 
 
 def seconds_of(trained: Model | Adapter) -> float:

@@ -1,7 +1,8 @@
 """The head and all losses in one differentiable step that walks the tokens chunk by chunk.
 
 [tokens, vocabulary] is never built: each chunk gives its losses and, in closed form, their gradients, which are at
-once multiplied through the head. Unsupervised positions do not reach this file.
+once multiplied through the head. Unsupervised positions do not reach this file, and neither does a head that is spread
+over devices or carries a LoRA (train/checkpointed_loss.py).
 
 Shapes: N supervised tokens, D hidden width, V vocabulary, K components.
 """
@@ -9,123 +10,107 @@ Shapes: N supervised tokens, D hidden width, V vocabulary, K components.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from demiurgic.train.chunk import (
-    BUFFER_BYTES,
-    Chunk,
-    Prediction,
-    TokenLoss,
-    Workspace,
-    tokens_per_chunk,
-    weighted_gradient,
-)
+from demiurgic.models.head import OutputHead
+from demiurgic.train.chunk import BUFFER_BYTES, Workspace, tokens_per_chunk
 from demiurgic.train.components import Component
 from demiurgic.train.head import Head
-from demiurgic.train.signals import Samples, TeacherTokens, TopK
+from demiurgic.train.walk import Losses, Supervised, Walk
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True)
-class Supervised:
-    """The supervised tokens of a micro-batch beside their hidden states.
-
-    `weights_N` are already divided by what the loss is a mean over; `teacher` is None where no component asks it.
-    """
-
-    labels_N: "Tensor"
-    weights_N: "Tensor"
-    teacher: TeacherTokens | None
-
-
-class Losses(NamedTuple):
-    """The number that is differentiated, and what it is made of: total = sum(weight * raw_K)."""
-
-    total: "Tensor"
-    raw_K: "Tensor"
-    """Float64, without gradient; 0 where the component's weight is 0."""
-
-
 def head_losses(
     hidden_ND: "Tensor",
-    head_VD: "Tensor",
+    head: OutputHead,
     tokens: Supervised,
     *,
     components: Sequence[Component],
     workspace: Workspace,
+    vocab_size: int | None = None,
     bf16: bool = False,
     buffer_bytes: int = BUFFER_BYTES,
+    entropy_N: "Tensor | None" = None,
 ) -> Losses:
-    """The weighted losses of N hidden states, differentiable once with respect to them and the head's weight.
+    """The weighted losses of N hidden states, differentiable once with respect to them and the head.
 
-    `head_VD` may be tied to the input embedding: it is an input like any other, and autograd adds what it gets from
-    both. `bf16` allows bf16 operands where their products come out in fp32.
+    The head's weight may be tied to the input embedding: it is an input like any other, and autograd adds what it gets
+    from both. Only its first `vocab_size` words take part (all by default); the others get the gradient 0. `bf16`
+    allows bf16 operands where their products come out in fp32. `entropy_N` (fp32) receives the entropy of the student's
+    distribution on each token at temperature 1, in nats. Raises UserError where the teacher's word was not kept at a
+    temperature that a loss asks for.
     """
-    walk = _Walk(tokens, tuple(components), workspace, bf16, buffer_bytes)
-    return Losses(*_function().apply(hidden_ND, head_VD, walk))
+    if head.updates:
+        raise AssertionError("a head with a LoRA takes train/checkpointed_loss.py")
+    walk = Walk.over(tokens, components, rule=head.rule, workspace=workspace, entropy_N=entropy_N)
+    settings = _Settings(head, vocab_size, bf16, buffer_bytes)
+    return Losses(*_function().apply(hidden_ND, head.weight_VD, head.bias_V, walk, settings))
 
 
 @dataclass(frozen=True)
-class _Walked:
-    raw_K: "Tensor"
-    hidden_gradient_ND: "Tensor | None"
-    head_gradient_VD: "Tensor | None"
-
-
-@dataclass(frozen=True)
-class _Walk:
-    """One pass over the chunks."""
-
-    tokens: Supervised
-    components: tuple[Component, ...]
-    workspace: Workspace
+class _Settings:
+    head: OutputHead
+    vocab_size: int | None
     bf16: bool
     buffer_bytes: int
 
-    def run(self, hidden_ND: "Tensor", head_VD: "Tensor", *, for_hidden: bool, for_head: bool) -> _Walked:
+
+@dataclass(frozen=True)
+class _Gradients:
+    """Sums over the chunks, in fp32; None where nothing is wanted."""
+
+    hidden_ND: "Tensor | None"
+    weight_VD: "Tensor | None"
+    bias_V: "Tensor | None"
+
+    @classmethod
+    def wanted(cls, which: Sequence[bool], *inputs: "Tensor | None") -> "_Gradients":
+        """Zeros for those of hidden states, weight and bias that want a gradient."""
         import torch
 
-        head = Head(head_VD, bf16=self.bf16)
-        raw_K = torch.zeros(len(self.components), dtype=torch.float64, device=hidden_ND.device)
-        hidden_gradient_ND = torch.zeros_like(hidden_ND) if for_hidden else None
-        head_gradient_VD = torch.zeros_like(head_VD, dtype=torch.float32) if for_head else None
-        num_tokens = hidden_ND.shape[0]
-        capacity = tokens_per_chunk(head.vocab_size, buffer_bytes=self.buffer_bytes)
-        for start in range(0, num_tokens, capacity):
-            part = slice(start, min(start + capacity, num_tokens))
-            self.workspace.next_chunk(
-                num_tokens=part.stop - start, vocab_size=head.vocab_size, capacity=capacity, device=hidden_ND.device
-            )
-            weights_N1 = self.tokens.weights_N[part, None]
-            chunk = self._chunk(hidden_ND, head, part)
-            found = self._losses(chunk, weights_N1[:, 0], raw_K)
-            if not found or not (for_hidden or for_head):
-                continue
-            gradient_NV = weighted_gradient(found, chunk)
-            # a token's weight scales the row of a product, which is far shorter than that of the logits
-            if hidden_gradient_ND is not None:
-                hidden_gradient_ND[part] = head.hidden_gradient(gradient_NV).mul_(weights_N1)
-            if head_gradient_VD is not None:
-                head.add_weight_gradient(gradient_NV, hidden_ND[part] * weights_N1, into_VD=head_gradient_VD)
-        return _Walked(raw_K, hidden_gradient_ND, head_gradient_VD)
+        hidden_ND, weight_VD, bias_V = (
+            tensor if asked and tensor is not None else None for asked, tensor in zip(which, inputs, strict=True)
+        )
+        return cls(
+            None if hidden_ND is None else torch.zeros_like(hidden_ND),
+            None if weight_VD is None else torch.zeros_like(weight_VD, dtype=torch.float32),
+            None if bias_V is None else torch.zeros_like(bias_V, dtype=torch.float32),
+        )
 
-    def _chunk(self, hidden_ND: "Tensor", head: Head, part: slice) -> Chunk:
-        student = Prediction(head.logits(hidden_ND[part], out_NV=self.workspace.lend()), self.workspace)
-        asked = any(component.weight and component.needs_teacher for component in self.components)
-        teacher = self.tokens.teacher.chunk(part, self.workspace) if asked and self.tokens.teacher else None
-        assert not isinstance(teacher, TopK | Samples)
-        return Chunk(student, self.tokens.labels_N[part], self.workspace, teacher)
+    def add(self, gradient_NV: "Tensor", hidden_ND: "Tensor", weights_N: "Tensor", *, part: slice, head: Head) -> None:
+        """Add what a chunk gives. A token's weight scales the row of a product, which is far shorter than a row of
+        logits.
+        """
+        if self.hidden_ND is not None:
+            self.hidden_ND[part] = head.hidden_gradient(gradient_NV).mul_(weights_N[:, None])
+        if self.weight_VD is not None:
+            weighted_ND = hidden_ND * weights_N[:, None]
+            head.add_weight_gradient(gradient_NV, weighted_ND, into_VD=self.weight_VD[: head.vocab_size])
+        if self.bias_V is not None:
+            self.bias_V[: head.vocab_size].addmv_(gradient_NV.t(), weights_N)
 
-    def _losses(self, chunk: Chunk, weights_N: "Tensor", raw_K: "Tensor") -> list[tuple[TokenLoss, float]]:
-        found = []
-        for k, component in enumerate(self.components):
-            if component.weight:
-                loss: TokenLoss = component.loss(chunk)
-                raw_K[k] += (loss.value_N.double() * weights_N.double()).sum()
-                found.append((loss, component.weight))
-        return found
+    @property
+    def any(self) -> bool:
+        return any(tensor is not None for tensor in (self.hidden_ND, self.weight_VD, self.bias_V))
+
+
+def _work_out(walk: Walk, settings: _Settings, hidden_ND: "Tensor", gradients: _Gradients) -> None:
+    """One pass over the chunks."""
+    head = Head(settings.head, vocab_size=settings.vocab_size, bf16=settings.bf16)
+    capacity = tokens_per_chunk(head.vocab_size, buffer_bytes=settings.buffer_bytes)
+    num_tokens = hidden_ND.shape[0]
+    for start in range(0, num_tokens, capacity):
+        part = slice(start, min(start + capacity, num_tokens))
+        walk.workspace.next_chunk(
+            num_tokens=part.stop - start, vocab_size=head.vocab_size, capacity=capacity, device=hidden_ND.device
+        )
+        products_NV = head.products(hidden_ND[part], out_NV=walk.workspace.lend())
+        walk.chunk(products_NV, part, gradient=gradients.any)
+        if gradients.any:
+            weights_N = walk.tokens.weights_N[part].float() * head.rule.scale
+            gradients.add(products_NV, hidden_ND[part], weights_N, part=part, head=head)
 
 
 @cache
@@ -137,24 +122,30 @@ def _function() -> Any:
     class HeadLosses(torch.autograd.Function):
         @staticmethod
         def forward(
-            ctx: Any, hidden_ND: torch.Tensor, head_VD: torch.Tensor, walk: _Walk
+            ctx: Any,
+            hidden_ND: torch.Tensor,
+            weight_VD: torch.Tensor,
+            bias_V: torch.Tensor | None,
+            walk: Walk,
+            settings: _Settings,
         ) -> tuple[torch.Tensor, torch.Tensor]:
-            for_hidden, for_head, _ = ctx.needs_input_grad
-            with torch.autocast(hidden_ND.device.type, enabled=False):
-                walked = walk.run(hidden_ND, head_VD, for_hidden=for_hidden, for_head=for_head)
-            ctx.save_for_backward(walked.hidden_gradient_ND, walked.head_gradient_VD)
-            ctx.mark_non_differentiable(walked.raw_K)
-            weights_K = torch.tensor([c.weight for c in walk.components], dtype=torch.float64, device=hidden_ND.device)
-            return (walked.raw_K * weights_K).sum().float(), walked.raw_K
+            which = [needed and walk.is_active for needed in ctx.needs_input_grad[:3]]
+            found = _Gradients.wanted(which, hidden_ND, weight_VD, bias_V)
+            if walk.is_active or walk.entropy_N is not None:
+                with torch.autocast(hidden_ND.device.type, enabled=False):
+                    _work_out(walk, settings, hidden_ND, found)
+            # not saved tensors: the backward pass multiplies them in place, a copy of the head's being as large as it
+            ctx.gradients = [found.hidden_ND, found.weight_VD, found.bias_V]
+            raw_K = walk.raw_K
+            ctx.mark_non_differentiable(raw_K)
+            return walk.total, raw_K
 
         @staticmethod
         @once_differentiable
-        def backward(
-            ctx: Any, upstream: torch.Tensor, _: torch.Tensor
-        ) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
-            hidden_gradient_ND, head_gradient_VD = ctx.saved_tensors
-            hidden = None if hidden_gradient_ND is None else hidden_gradient_ND * upstream.to(hidden_gradient_ND.dtype)
-            head = None if head_gradient_VD is None else head_gradient_VD * upstream
-            return hidden, head, None
+        def backward(ctx: Any, upstream: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+            if ctx.gradients is None:
+                raise AssertionError("the losses were differentiated already; work them out again")
+            found, ctx.gradients = ctx.gradients, None
+            return *(None if tensor is None else tensor.mul_(upstream) for tensor in found), None, None
 
     return HeadLosses

@@ -14,9 +14,11 @@ class Interrupts:
     Python gives signals to the main thread alone: in any other, nothing is changed and `pending` stays False.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, what: str = "optimizer step") -> None:
+        """`what` is finished before the work stops."""
         self.pending = False
         self._console = console
+        self._what = what
         self._previous: Any = None
         self._installed = False
 
@@ -34,7 +36,7 @@ class Interrupts:
             self._restore()
             raise KeyboardInterrupt
         self.pending = True
-        self._console.say("Stopping after this optimizer step, with a checkpoint. Ctrl-C again stops at once.")
+        self._console.say(f"Stopping after this {self._what}, with a checkpoint. Ctrl-C again stops at once.")
 
     def _restore(self) -> None:
         if self._installed:

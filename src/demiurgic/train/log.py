@@ -73,6 +73,22 @@ class TrainLog:
         return self._file
 
 
+class NoLog:
+    """The log of a process that writes none."""
+
+    def __enter__(self) -> "NoLog":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def write(self, line: Mapping[str, JSON]) -> None:
+        del line
+
+    def sync(self) -> None:
+        pass
+
+
 def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The lines up to the first that a kill or a power cut left unfinished."""
     if not path.exists():

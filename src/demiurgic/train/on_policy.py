@@ -2,7 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+
+from demiurgic.run.stage import ONLY_SPEED
+from demiurgic.train.scheduled import Scheduled
 
 
 class OnPolicy(BaseModel):
@@ -10,8 +13,11 @@ class OnPolicy(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    share: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Of the steps, drawn by one coin for all processes."""
+    share: Annotated[float, Scheduled(ge=0, le=1)] = 0.5
+    """Of the steps, drawn by one coin for all processes. May follow a schedule."""
     max_new_tokens: PositiveInt = 128
+    """Less where a prompt leaves less room in the model's context."""
     temperature: PositiveFloat = 1.0
     """Of the student's own sampling."""
+    rows: Annotated[PositiveInt, ONLY_SPEED] = 32
+    """How many texts each process writes at once."""

@@ -6,13 +6,15 @@ Shapes: B windows, T tokens of a window, K loss components.
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from demiurgic.core.errors import UserError
 from demiurgic.models.windows import Batch
 from demiurgic.train.batch import TokenBatch
 from demiurgic.train.components import Component
+from demiurgic.train.parallel import autocast_of, without_sync
+from demiurgic.train.weights import whole
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -60,18 +62,30 @@ def accumulate(
 
     world, rank = accelerator.num_processes, accelerator.process_index
     denominator = float(batch.weights_BT.sum(dtype="float64")) or 1.0
-    mine = _windows(batch, slice(rank, None, world))
+    micros = _micro_batches(batch, rank=rank, world=world, size=micro_batch)
     parts = []
-    starts = range(0, len(mine.ids_BT), micro_batch)
-    for start in starts:
-        micro = _windows(mine, slice(start, start + micro_batch))
-        last = start == starts[-1]
-        with nullcontext() if last else accelerator.no_sync(objective):
-            losses = objective(TokenBatch.of(micro, device=accelerator.device), denominator / world, components)
+    for number, micro in enumerate(micros, start=1):
+        with nullcontext() if number == len(micros) else without_sync(objective):
+            tokens = TokenBatch.of(micro, device=accelerator.device)
+            with autocast_of(accelerator, objective):
+                losses = objective(tokens, denominator / world, components)
             accelerator.backward(losses.total)
         parts.append(torch.cat([losses.total.detach().double()[None], losses.raw_K]))
     total, *raw_K = accelerator.reduce(torch.stack(parts).sum(dim=0), reduction="mean").tolist()
     return Gradient(total, raw_K, int((batch.documents_BT != 0).sum()))
+
+
+def _micro_batches(batch: Batch, *, rank: int, world: int, size: int) -> list[Batch]:
+    """The share of a process in a batch, cut up: as many pieces for every process, since each piece is a rendezvous.
+
+    What is lacking is filled up with a window of which nothing is supervised.
+    """
+    num_windows = len(batch.ids_BT)
+    mine = _windows(batch, slice(rank, None, world))
+    pieces = range(0, math.ceil(num_windows / world), size)
+    micros = [_windows(mine, slice(start, start + size)) for start in pieces if start < len(mine.ids_BT)]
+    nothing = replace(_windows(batch, slice(0, 1)), weights_BT=0 * batch.weights_BT[:1], windows_B=None)
+    return [*micros, *[nothing] * (len(pieces) - len(micros))]
 
 
 def _windows(batch: Batch, which: slice) -> Batch:
@@ -79,20 +93,19 @@ def _windows(batch: Batch, which: slice) -> Batch:
     return Batch(batch.ids_BT[which], batch.weights_BT[which], batch.documents_BT[which], windows_B)
 
 
-def gradient_norm(model: "Module") -> float:
-    """The Euclidean norm over all parameters' gradients."""
+def gradient_norm(module: "Module") -> float:
+    """The Euclidean norm over all parameters' gradients; under shards all processes must ask for it."""
     from torch.nn.utils import get_total_norm
 
-    return float(get_total_norm([parameter.grad for parameter in model.parameters() if parameter.grad is not None]))
+    return float(whole(get_total_norm([p.grad for p in module.parameters() if p.grad is not None])))
 
 
-def clip(model: "Module", norm: float, *, limit: float | None) -> None:
+def clip(module: "Module", norm: float, *, limit: float | None) -> None:
     """Scale a gradient of norm `norm` down to `limit`."""
-    import torch
-    from torch.nn.utils import clip_grads_with_norm_
-
     if limit is not None and norm > limit:
-        clip_grads_with_norm_(model.parameters(), limit, torch.tensor(norm))
+        for parameter in module.parameters():
+            if parameter.grad is not None:
+                parameter.grad.mul_(limit / (norm + 1e-6))
 
 
 def refuse_non_finite_loss(gradient: Gradient, names: Sequence[str], *, step: int, windows: Sequence[int]) -> None:
@@ -108,7 +121,7 @@ def refuse_non_finite_norm(norm: float, model: "Module", *, step: int, windows: 
     """Raises UserError naming the first parameter whose gradient is not finite."""
     if math.isfinite(norm):
         return
-    bad = [name for name, p in model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+    bad = [name for name, p in model.named_parameters() if p.grad is not None and not whole(p.grad).isfinite().all()]
     where = f", first that of {bad[0]}" if bad else ""
     raise UserError(_non_finite(f"the gradient's norm is {norm}{where}", step, windows))
 

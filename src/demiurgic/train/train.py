@@ -1,39 +1,38 @@
 """The stage `train`: a student or an adapter out of start weights and token windows, with or without a teacher.
 
-Reads the config into the loop's terms and checks that student, teacher and tokens belong together. The loop itself
-knows neither recipes nor artifacts.
+Reads the config into the loop's terms and puts its parts together, in one process or in each of several. The loop
+itself knows neither recipes nor artifacts.
 """
 
 import json
 import shutil
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from demiurgic.core.artifacts import Adapter, Artifact, Model
 from demiurgic.core.errors import UserError
 from demiurgic.core.files.atomic import new_folder, write_text
-from demiurgic.core.metric import JSON, Metric, Summary
+from demiurgic.core.metric import Summary
 from demiurgic.models.windows import Windows
 from demiurgic.run.context import Context
 from demiurgic.run.stage import Stage
-from demiurgic.train.adapter import AdapterPlan, adapter_plan, load_with_adapter, save_adapter
+from demiurgic.run.store import PARTIAL
+from demiurgic.train.adapter import AdapterPlan, adapter_plan
 from demiurgic.train.budget import steps_of_epochs
-from demiurgic.train.checkpoint import Checkpoints, Progress
+from demiurgic.train.checkpoint import Checkpoints
 from demiurgic.train.config import TrainConfig, warmup_too_long
-from demiurgic.train.fit import (
-    refuse_long_windows,
-    refuse_misfit,
-    refuse_other_vocabulary,
-    refuse_same_tokens,
-    seconds_of,
-)
+from demiurgic.train.fit import refuse_same_tokens, seconds_of
 from demiurgic.train.learning_rate import LearningRate
 from demiurgic.train.log import LOG, last_step
-from demiurgic.train.weights import trained_weights
+from demiurgic.train.signals.served import ServedTeacher
+from demiurgic.train.trackers import Trackers, refuse_missing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from demiurgic.train.looks import Nats
     from demiurgic.train.loop import Plan, Trainer
     from demiurgic.train.signals import TeacherSignal
 
@@ -44,85 +43,146 @@ RESULT = "result.json"
 def run(config: TrainConfig, out: Path, context: Context) -> Summary:
     """Train a student on token windows, or an adapter for it, with or without a teacher, and keep its best weights."""
     checkpoints, part = Checkpoints(out / "checkpoint"), out / config.part
-    if (out / RESULT).exists():
-        if part.is_dir():
+    if (out / RESULT).exists() and part.is_dir():
+        if context.launcher.rank == 0:
             checkpoints.remove()
-            return Summary.from_json(json.loads((out / RESULT).read_text(encoding="utf-8")))
-        (out / RESULT).unlink()
-    from demiurgic.models.load import save_model
+        return Summary.from_json(json.loads((out / RESULT).read_text(encoding="utf-8")))
+    (out / RESULT).unlink(missing_ok=True)
+    from demiurgic.train.memory import too_little_is_a_users_matter
+    from demiurgic.train.student import save_student
+    from demiurgic.train.summary import summary_of
 
-    plan = _plan(config, context)
-    adapter = adapter_plan(config.model, config.lora) if config.lora is not None else None
-    model = _student(config, plan, adapter, context)
-    progress = _trainer(config, plan, model, checkpoints=checkpoints, log_path=out / LOG, context=context).run()
+    with too_little_is_a_users_matter(config, processes=context.launcher.processes), ExitStack() as opened:
+        parts = _put_together(config, out, context, opened)
+        progress = parts.trainer.run()
+        model = parts.to_save()
+    if context.launcher.rank != 0:
+        return Summary()  # the first process writes, and says what came out
     if part.exists():
         shutil.rmtree(part)
     with new_folder(part) as folder:
-        if adapter is None:
-            save_model(model, config.model.path, folder)
-        else:
-            save_adapter(model, adapter, folder)
-    summary = _summary(config, plan, progress, last=last_step(out / LOG))
-    if adapter is not None:
-        summary = _with_adapter(summary, adapter, model)
+        save_student(model, config, parts.adapter, folder)
+    summary = summary_of(
+        config, parts.trainer.plan, progress, last=last_step(out / LOG), adapter=parts.adapter, model=model
+    )
+    if isinstance(parts.teacher, ServedTeacher):
+        told = parts.teacher.summary()
+        summary = Summary({**summary.metrics, **told.metrics}, {**summary.facts, **told.facts})
     write_text(out / RESULT, json.dumps(summary.to_json()))
     checkpoints.remove()
     return summary
 
 
-def _student(config: TrainConfig, plan: "Plan", adapter: AdapterPlan | None, context: Context) -> "PreTrainedModel":
-    """The model to train, on its device. Raises UserError when it cannot read the tokens."""
-    from demiurgic.models.attention import train_with_fastest_attention
-    from demiurgic.models.load import load_model, resolve_device
+@dataclass(frozen=True)
+class _Parts:
+    """All that one training is made of."""
 
-    device = str(resolve_device(context.device))
-    if adapter is None:
-        model = load_model(config.model.path, device=device)
-    else:
-        seed = context.random.number("lora")
-        model = load_with_adapter(adapter, precision=config.precision, device=device, seed=seed)
-    for windows in (plan.windows, *([plan.held_out.windows] if plan.held_out is not None else [])):
-        refuse_misfit(model, windows, folder=config.model.path)
-    train_with_fastest_attention(model, length=plan.windows.length)
-    return model
+    config: TrainConfig
+    trainer: "Trainer"
+    adapter: AdapterPlan | None
+    model: "PreTrainedModel"
+    accelerator: Any
+    adapter_seed: int
+    teacher: "TeacherSignal | None"
+
+    def to_save(self) -> "PreTrainedModel":
+        """The student, whole; all processes must ask for it."""
+        from demiurgic.train.parallel import is_spread_in_shards
+        from demiurgic.train.student import whole_student
+        from demiurgic.train.weights import of_student, trained_weights
+
+        if not is_spread_in_shards(self.trainer.objective):
+            return self.model
+        weights = of_student(trained_weights(self.trainer.inner))
+        if not self.accelerator.is_main_process:
+            return self.model
+        return whole_student(self.config, self.adapter, weights, seed=self.adapter_seed)
 
 
-def _trainer(
-    config: TrainConfig,
-    plan: "Plan",
-    model: "PreTrainedModel",
-    *,
-    checkpoints: Checkpoints,
-    log_path: Path,
-    context: Context,
-) -> "Trainer":
-    from demiurgic.train.accelerator import accelerator_on, seed_randomness
+def _put_together(config: TrainConfig, out: Path, context: Context, opened: ExitStack) -> _Parts:
+    """What is open until the training ends goes to `opened`."""
+    from demiurgic.models.load import resolve_device
+    from demiurgic.train.accelerator import accelerator_on
     from demiurgic.train.loop import Trainer
+    from demiurgic.train.memory import refuse_what_cannot_fit
     from demiurgic.train.objective import objective
+    from demiurgic.train.open_teacher import open_teacher
+    from demiurgic.train.open_text import open_text
     from demiurgic.train.optimizer import adamw
+    from demiurgic.train.parallel import spread, unwrapped
+    from demiurgic.train.student import open_student
 
-    seed_randomness(context.random)
-    bf16 = config.precision == "bf16"
-    return Trainer(
-        objective(model, teacher=_teacher(config, plan, model), bf16=bf16),
+    refuse_missing(context.trackers)
+    accelerator = accelerator_on(resolve_device(context.device), config.precision, processes=context.launcher.processes)
+    refuse_what_cannot_fit(config, accelerator.device, processes=context.launcher.processes, console=context.console)
+    plan, seed = _plan(config, context), context.random.number("lora")
+    adapter = adapter_plan(config.model, config.lora) if config.lora is not None else None
+    read = [plan.windows, *([plan.held_out.windows] if plan.held_out is not None else [])]
+    model = open_student(config, adapter, read, device=str(accelerator.device), seed=seed)
+    teacher = open_teacher(config, plan.windows, device=accelerator.device, context=context)
+    if isinstance(teacher, ServedTeacher):
+        opened.callback(teacher.close)
+    aim = objective(
+        model,
+        losses=config.losses,
+        vocab_size=plan.windows.vocab_size,
+        teacher=teacher,
+        seeds=context.random,
+        bf16=config.precision == "bf16",
+    ).to(accelerator.device)
+    spread_out = spread(aim, accelerator, strategy=context.launcher.strategy)
+    trainer = Trainer(
+        spread_out,
         plan,
-        model=model,
-        optimizer=adamw(model, weight_decay=config.weight_decay, betas=config.betas),
-        accelerator=accelerator_on(model.device, config.precision),
-        checkpoints=checkpoints,
-        log_path=log_path,
+        source=open_text(
+            config,
+            plan.windows,
+            plan.order,
+            curriculum=plan.curriculum,
+            model=model,
+            teacher=teacher,
+            accelerator=accelerator,
+            seeds=context.random,
+        ),
+        # over the parameters as they are now: shards, where they were cut
+        optimizer=adamw(unwrapped(spread_out), weight_decay=config.weight_decay, betas=config.betas),
+        accelerator=accelerator,
+        checkpoints=Checkpoints(out / "checkpoint"),
+        log_path=out / LOG,
         console=context.console,
         checkpoint_seconds=context.checkpoint_seconds,
+        seeds=context.random,
+        teacher=_held_out_nats(teacher, accelerator),
+        trackers=Trackers(context.trackers, folder=out, run=out.name.removesuffix(PARTIAL), console=context.console),
     )
+    return _Parts(config, trainer, adapter, model, accelerator, seed, teacher)
+
+
+def _held_out_nats(teacher: "TeacherSignal | None", accelerator: Any) -> "Nats | None":
+    """What a live teacher says of held-out windows. A cache holds the training's windows alone."""
+    from demiurgic.models.likelihood import token_nats
+    from demiurgic.models.precision import autocast
+    from demiurgic.train.batch import TokenBatch
+    from demiurgic.train.signals.live import LiveTeacher
+
+    if not isinstance(teacher, LiveTeacher):
+        return None
+    precision: Any = "bf16" if accelerator.mixed_precision == "bf16" else "fp32"
+
+    def nats(batch: TokenBatch) -> Any:
+        with autocast(accelerator.device, precision):
+            wanted_BT = batch.weights_BT > 0
+            return token_nats(teacher.model, batch.ids_BT, documents_BT=batch.documents_BT, wanted_BT=wanted_BT)
+
+    return nats
 
 
 def _plan(config: TrainConfig, context: Context) -> "Plan":
     """The config in the loop's terms; opens the windows."""
     from demiurgic.train.curriculum import Curriculum
-    from demiurgic.train.held_out import chosen_windows
-    from demiurgic.train.loop import HeldOut, Plan
+    from demiurgic.train.held_out import HeldOut, chosen_windows
+    from demiurgic.train.loop import Plan
     from demiurgic.train.order import Order
-    from demiurgic.train.source import FromData
 
     windows = Windows.open(config.data.path)
     held_out = None
@@ -130,84 +190,36 @@ def _plan(config: TrainConfig, context: Context) -> "Plan":
         refuse_same_tokens(config.data, config.held_out)
         found = Windows.open(config.held_out.path)
         chosen = chosen_windows(found, config.held_out_windows, seeds=context.random)
-        held_out = HeldOut(found, chosen, every=config.evaluate_every)
-    steps = config.steps
-    if config.epochs is not None:
-        steps = steps_of_epochs(config.epochs, num_windows=len(windows), batch=config.batch)
-        if config.warmup_steps >= steps:
-            raise UserError(f"{warmup_too_long(config.warmup_steps, steps)}.")
-    order = Order(len(windows), batch=config.batch, seeds=context.random)
+        held_out = HeldOut(found, chosen, every=config.evaluate_every, patience=config.patience)
     return Plan(
         windows=windows,
-        order=order,
-        source=FromData(windows, order),
-        curriculum=Curriculum(config.losses),
+        order=Order(len(windows), batch=config.batch, seeds=context.random),
+        curriculum=Curriculum(config.losses, config.phases),
         learning_rate=LearningRate(
             config.schedule, config.learning_rate, config.warmup_steps, config.min_learning_rate_share
         ),
         micro_batch=config.micro_batch or config.batch,
         gradient_clip=config.gradient_clip,
-        precision=config.precision,
-        steps=steps,
+        steps=_steps(config, num_windows=len(windows)),
         seconds=seconds_of(config.match_seconds) if config.match_seconds is not None else 0.0,
         held_out=held_out,
+        gradient_norms_every=config.gradient_norms_every,
     )
 
 
-def _teacher(config: TrainConfig, plan: "Plan", model: "PreTrainedModel") -> "TeacherSignal | None":
-    """The teacher beside the student. Raises UserError for another vocabulary, or windows too long for it."""
-    if not isinstance(config.teacher, Model):
-        return None
-    from demiurgic.models.load import load_model
-    from demiurgic.train.signals.live import LiveTeacher
+def _steps(config: TrainConfig, *, num_windows: int) -> int | None:
+    """Raises UserError for epochs that are too short for the warm-up or the phases, and for a step without a loss."""
+    from demiurgic.train.schedule_checks import problem_of_schedules
 
-    teacher = load_model(config.teacher.path, device=str(model.device))
-    refuse_other_vocabulary(model, teacher, student=config.model.path, teacher=config.teacher.path)
-    refuse_long_windows(teacher, plan.windows, folder=config.teacher.path)
-    return LiveTeacher(teacher, bf16=config.precision == "bf16")
-
-
-def _summary(config: TrainConfig, plan: "Plan", progress: Progress, *, last: dict[str, JSON]) -> Summary:
-    if progress.num_steps is None:
-        raise AssertionError("a finished training knows its number of steps")
-    warmed = min(plan.learning_rate.warmup_steps, progress.num_steps)
-    counted = {
-        "train_seconds": progress.train_seconds,
-        "steps": progress.step,
-        "best_step": progress.best_step or progress.step,
-        "epochs": plan.order.epochs(progress.step),
-        "tokens": progress.tokens,
-        "tokens_per_second": progress.tokens / progress.train_seconds,
-        "peak_learning_rate": plan.learning_rate.at(max(warmed - 1, 0), num_steps=progress.num_steps),
-    }
-    if config.match_seconds is not None:
-        counted["seconds_ratio"] = progress.train_seconds / plan.seconds
-    if plan.held_out is not None:
-        counted["held_out_loss"] = progress.best_loss
-    facts: dict[str, JSON] = {
-        "last_step": {"total": last["total"], "components": last["components"]},
-        "teacher": config.teacher.digest if isinstance(config.teacher, Model) else None,
-        "seconds_to_match": plan.seconds if config.match_seconds is not None else None,
-        "precision": config.precision,
-        "schedule": config.schedule,
-    }
-    return Summary({name: Metric.exact(value) for name, value in counted.items()}, facts)
-
-
-def _with_adapter(summary: Summary, adapter: AdapterPlan, model: "PreTrainedModel") -> Summary:
-    """The summary of a training, with what was trained and on what."""
-    lora, num_trained = adapter.lora, sum(weight.numel() for weight in trained_weights(model).values())
-    facts: dict[str, JSON] = {
-        "base": adapter.base.base_digest,
-        "base_precision": adapter.base.precision,
-        "rank": lora.rank,
-        "alpha": lora.scale_alpha,
-        "rslora": lora.rslora,
-        "scaling": lora.scaling,
-        "targets": list(adapter.targets),
-    }
-    metrics = {**summary.metrics, "trained_parameters": Metric.exact(num_trained)}
-    return Summary(metrics, {**summary.facts, **facts})
+    if config.epochs is None:
+        return config.steps
+    steps = steps_of_epochs(config.epochs, num_windows=num_windows, batch=config.batch)
+    if config.warmup_steps >= steps:
+        raise UserError(f"{warmup_too_long(config.warmup_steps, steps)}.")
+    problem = problem_of_schedules(config.aims, num_steps=steps)
+    if problem is not None:
+        raise UserError(f"{problem[0].upper()}{problem[1:]}.")
+    return steps
 
 
 def _makes(config: TrainConfig) -> dict[str, type[Artifact]]:
@@ -223,8 +235,10 @@ STAGE = Stage(
     "train",
     TrainConfig,
     run,
+    version=2,
     makes=_makes,
     uses_seed=True,
     resumable=True,
     needs=_needs,
+    launches=True,
 )

@@ -81,6 +81,10 @@ class TeacherSignal(Protocol):
     @property
     def signal(self) -> Signal: ...
 
+    @property
+    def hidden_width(self) -> int | None:
+        """The width D of its hidden states; None where it has none."""
+
     def read(self, batch: "TokenBatch", tokens: "SupervisedTokens") -> TeacherTokens:
         """What the teacher predicts at the supervised tokens of a micro-batch.
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from demiurgic.generate.in_order import AHEAD, in_order
+from demiurgic.providers.in_order import AHEAD, in_order
 
 
 def test_results_come_in_the_order_of_the_items():
