@@ -106,7 +106,7 @@ class Teacher:
     head: Head
 
     def chunk(self, tokens: slice, workspace: Workspace) -> Prediction:
-        return Prediction(self.head.logits(self.hidden_ND[tokens], out_NV=workspace.lend()), workspace)
+        return Prediction(self.head.logits(self.hidden_ND[tokens], lend=workspace.lend), workspace)
 
 
 def ours(inputs: Inputs, loss: str) -> Callable[[], Tensor]:

@@ -95,7 +95,7 @@ def test_logits_are_those_of_the_model(name: str):
     with torch.no_grad():
         wanted_NV = model(input_ids=IDS_BT).logits.flatten(0, 1)
         hidden_ND = hidden_states_of(model)
-        found_NV = Head(output_head(model), bf16=False).logits(hidden_ND, out_NV=torch.empty(24, V))
+        found_NV = Head(output_head(model), bf16=False).logits(hidden_ND, lend=lambda: torch.empty(24, V))
     torch.testing.assert_close(found_NV, wanted_NV, rtol=1e-5, atol=1e-6)
 
 

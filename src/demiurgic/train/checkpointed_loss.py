@@ -56,7 +56,7 @@ def checkpointed_losses(
     num_tokens = hidden_ND.shape[0] if walk.is_active or entropy_N is not None else 0
     with torch.autocast(device.type, enabled=False), _gathered(head):
         whole = _Products.of(head, vocab_size=vocab_size, dtypes=ProductDtypes.on(device, bf16=bf16))
-        capacity = tokens_per_chunk(whole.vocab_size, buffer_bytes=buffer_bytes)
+        capacity = tokens_per_chunk(whole.vocab_size, num_tokens=num_tokens, buffer_bytes=buffer_bytes)
         for start in range(0, num_tokens, capacity):
             part = slice(start, min(start + capacity, num_tokens))
             total = total + _checkpointed(hidden_ND[part], whole, walk, part=part, capacity=capacity)

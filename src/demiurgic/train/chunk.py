@@ -26,8 +26,10 @@ STRIP_BYTES = {"cpu": 3 << 19, "cuda": 64 << 20}
 """Of one array while the losses of a part of the chunk are worked out: on a CPU several of them fit into the cache."""
 
 
-def tokens_per_chunk(vocab_size: int, *, buffer_bytes: int = BUFFER_BYTES) -> int:
-    return max(MIN_TOKENS, buffer_bytes // (4 * vocab_size))
+def tokens_per_chunk(vocab_size: int, *, num_tokens: int, buffer_bytes: int = BUFFER_BYTES) -> int:
+    """An eighth of the tokens where that is more than `buffer_bytes` hold, up to four times as many."""
+    fitting = buffer_bytes // (4 * vocab_size)
+    return max(MIN_TOKENS, fitting, min(num_tokens // 8, 4 * fitting))
 
 
 def tokens_per_strip(vocab_size: int, *, device: "torch.device") -> int:

@@ -10,10 +10,11 @@ and so the probability 0 and the gradient 0.
 Shapes: N tokens of a chunk, D hidden width, V vocabulary that takes part.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from demiurgic.models.head import OutputHead
-from demiurgic.train.product import ProductDtypes, product
+from demiurgic.train.product import ProductDtypes, linear, product
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,20 +33,14 @@ class Head:
         self._for_gradients_VD = self._for_logits_VD.to(self._dtypes.gradients)
         self._bias_V = None if head.bias_V is None else head.bias_V.detach()[:vocab_size].float()
 
-    def logits(self, hidden_ND: "Tensor", *, out_NV: "Tensor") -> "Tensor":
-        """The logits, fp32 and unrounded, written to `out_NV`."""
-        return self.rule.apply_(self.products(hidden_ND, out_NV=out_NV))
+    def logits(self, hidden_ND: "Tensor", *, lend: "Callable[[], Tensor]") -> "Tensor":
+        """The logits, fp32 and unrounded. `lend` gives a buffer [N,V], and is asked only where one is needed."""
+        return self.rule.apply_(self.products(hidden_ND, lend=lend))
 
-    def products(self, hidden_ND: "Tensor", *, out_NV: "Tensor") -> "Tensor":
+    def products(self, hidden_ND: "Tensor", *, lend: "Callable[[], Tensor]") -> "Tensor":
         """What the logits are made of (`LogitRule`): the product with the weight, and the bias."""
-        import torch
-
-        operand_ND = hidden_ND.to(self._dtypes.logits)
-        if self._dtypes.logits == torch.float32:
-            torch.mm(operand_ND, self._for_logits_VD.t(), out=out_NV)
-        else:
-            product(operand_ND, self._for_logits_VD.t(), out=out_NV)
-        return out_NV if self._bias_V is None else out_NV.add_(self._bias_V)
+        products_NV = linear(hidden_ND.to(self._dtypes.logits), self._for_logits_VD, lend=lend)
+        return products_NV if self._bias_V is None else products_NV.add_(self._bias_V)
 
     def hidden_gradient(self, gradient_NV: "Tensor") -> "Tensor":
         """The gradient [N,D] with respect to the hidden states, given that with respect to the products."""

@@ -99,14 +99,14 @@ class _Gradients:
 def _work_out(walk: Walk, settings: _Settings, hidden_ND: "Tensor", gradients: _Gradients) -> None:
     """One pass over the chunks."""
     head = Head(settings.head, vocab_size=settings.vocab_size, bf16=settings.bf16)
-    capacity = tokens_per_chunk(head.vocab_size, buffer_bytes=settings.buffer_bytes)
     num_tokens = hidden_ND.shape[0]
+    capacity = tokens_per_chunk(head.vocab_size, num_tokens=num_tokens, buffer_bytes=settings.buffer_bytes)
     for start in range(0, num_tokens, capacity):
         part = slice(start, min(start + capacity, num_tokens))
         walk.workspace.next_chunk(
             num_tokens=part.stop - start, vocab_size=head.vocab_size, capacity=capacity, device=hidden_ND.device
         )
-        products_NV = head.products(hidden_ND[part], out_NV=walk.workspace.lend())
+        products_NV = head.products(hidden_ND[part], lend=walk.workspace.lend)
         walk.chunk(products_NV, part, gradient=gradients.any)
         if gradients.any:
             weights_N = walk.tokens.weights_N[part].float() * head.rule.scale

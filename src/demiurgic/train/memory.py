@@ -173,7 +173,8 @@ def _loss_bytes(config: TrainConfig, student: Any, windows: Windows) -> int:
 
     vocab = windows.vocab_size
     head_gradient = 0 if config.lora is not None else 4 * vocab * int(student.config.hidden_size)
-    return LOSS_BUFFERS * 4 * vocab * tokens_per_chunk(vocab) + head_gradient
+    num_tokens = windows.length * (config.micro_batch or config.batch)
+    return LOSS_BUFFERS * 4 * vocab * tokens_per_chunk(vocab, num_tokens=num_tokens) + head_gradient
 
 
 def _teacher_bytes(config: TrainConfig) -> int:

@@ -3,6 +3,7 @@
 Shapes: N tokens, D hidden width, V vocabulary.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self
@@ -41,6 +42,28 @@ def product(left: "Tensor", right: "Tensor", *, out: "Tensor | None" = None) -> 
     if left.dtype == torch.bfloat16 and left.is_cuda:
         return torch.mm(left, right, out_dtype=torch.float32, out=out)
     return torch.mm(left, right, out=out)
+
+
+def linear(left_ND: "Tensor", right_VD: "Tensor", *, lend: "Callable[[], Tensor]") -> "Tensor":
+    """The product left · rightᵀ [N,V] in fp32. `lend` gives memory for it, and is asked only where it is needed.
+
+    On a CPU by oneDNN: for 128 tokens of width 512 by 32,768 words it takes three quarters of the time of the library
+    behind torch.mm (AMD EPYC with AVX-512), and torch offers it by this operator alone.
+    """
+    import torch
+
+    if left_ND.device.type == "cpu" and right_VD.is_contiguous() and _has_onednn():
+        found_NV: Tensor = torch.ops.mkldnn._linear_pointwise(left_ND, right_VD, None, "none", [], "")
+        return found_NV
+    return product(left_ND, right_VD.t(), out=lend())
+
+
+@cache
+def _has_onednn() -> bool:
+    import torch
+
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return available and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def differentiable_product(left_ND: "Tensor", right_VD: "Tensor", *, dtypes: ProductDtypes) -> "Tensor":

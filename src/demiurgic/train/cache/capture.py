@@ -81,7 +81,7 @@ class Capture:
         import numpy as np
 
         num_tokens = len(tokens.labels_N)
-        capacity = tokens_per_chunk(self.windows.vocab_size)
+        capacity = tokens_per_chunk(self.windows.vocab_size, num_tokens=0)  # what is kept depends on no batch
         uniforms_NR = self._uniforms(chosen) if isinstance(self.keep, KeepSamples) else []
         for start in range(0, max(num_tokens, 1), capacity):
             part = slice(start, min(start + capacity, num_tokens))

@@ -24,7 +24,7 @@ class StateTokens:
     head: Head
 
     def chunk(self, tokens: slice, workspace: Workspace) -> Prediction:
-        return Prediction(self.head.logits(self.states[FINAL][tokens], out_NV=workspace.lend()), workspace)
+        return Prediction(self.head.logits(self.states[FINAL][tokens], lend=workspace.lend), workspace)
 
     def select(self, index_S: "Tensor") -> TeacherTokens:
         return replace(self, states={layer: state_ND[index_S] for layer, state_ND in self.states.items()})
