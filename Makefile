@@ -29,7 +29,7 @@ demo: $(VENV)/ready
 	@echo "Talk to it: $(BIN)/demiurgic chat 'file[type=q4_k_m]'"
 
 test: $(VENV)/ready-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/ready-dev
 	$(BIN)/ruff check

@@ -5,6 +5,7 @@ import pickle
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +13,27 @@ import numpy as np
 import pytest
 import torch
 
+from demiurgic.core.optional import installed
 from demiurgic.models.load import load_model
 from demiurgic.models.windows import Batch
 from demiurgic.run.context import Strategy
 from demiurgic.train.accelerator import accelerator_on
 from demiurgic.train.objective import objective
 from demiurgic.train.optimizer import Gradient, accumulate, adamw, clip, gradient_norm
-from demiurgic.train.parallel import spread, unwrapped
+from demiurgic.train.parallel import spread_with_optimizer, unwrapped
 from demiurgic.train.weights import optimizer_state, put_back, put_back_optimizer, trained_weights, whole
 from tiny_models import tiny_model
 from tiny_training import components
 
+needs_deepspeed = pytest.mark.skipif(
+    not installed("deepspeed"), reason='DeepSpeed is not installed: pip install "demiurgic[deepspeed]"'
+)
 WORKER = """
 import pickle, sys
 from pathlib import Path
 sys.path[:0] = [{tests!r}, {here!r}]
-from test_two_processes import gradient_of_a_batch
-result = gradient_of_a_batch(Path({model!r}), {strategy!r})
+from test_two_processes import step_on_a_batch
+result = step_on_a_batch(Path({model!r}), {strategy!r})
 import torch.distributed
 assert torch.distributed.get_world_size() == 2
 Path({out!r}).with_suffix(f".{{torch.distributed.get_rank()}}").write_bytes(pickle.dumps(result))
@@ -36,8 +41,19 @@ torch.distributed.destroy_process_group()
 """
 
 
-def gradient_of_a_batch(folder: Path, strategy: Strategy) -> tuple[Gradient, float, dict[str, Any]]:
-    """What one optimizer step finds on five windows with unequal numbers of supervised tokens, and what it leaves.
+@dataclass(frozen=True)
+class Step:
+    """What an optimizer step found, and what it left."""
+
+    gradient: Gradient
+    norm: float
+    gradients: dict[str, Any]
+    weights: dict[str, Any]
+    state: dict[int, dict[str, Any]]
+
+
+def step_on_a_batch(folder: Path, strategy: Strategy) -> Step:
+    """One optimizer step on five windows with unequal numbers of supervised tokens.
 
     Two processes do not get the same number of windows, nor of micro-batches.
     """
@@ -47,13 +63,20 @@ def gradient_of_a_batch(folder: Path, strategy: Strategy) -> tuple[Gradient, flo
     weights_BT[:, 0] = 0
     batch = Batch(random.integers(0, 290, (5, 10)), weights_BT, np.ones((5, 10), np.int64))
     accelerator = accelerator_on(torch.device("cpu"), "fp32")
-    module = spread(objective(model), accelerator, strategy=strategy)
+    module, optimizer = spread_with_optimizer(
+        objective(model),
+        accelerator,
+        strategy=strategy,
+        optimizer=lambda module: adamw(module, weight_decay=0.1, betas=(0.9, 0.95)),
+        micro_batch=2,
+    )
     inner = unwrapped(module)
-    optimizer = adamw(inner, weight_decay=0.1, betas=(0.9, 0.95))
     found = accumulate(module, batch, components=components("cross_entropy"), accelerator=accelerator, micro_batch=2)
     norm = gradient_norm(inner)
     clip(inner, norm, limit=0.5 * norm)
-    gradients = {name: whole(parameter.grad).numpy() for name, parameter in inner.named_parameters()}
+    gradients = {name: whole_gradient(parameter).numpy() for name, parameter in inner.named_parameters()}
+    for group in optimizer.param_groups:
+        group["lr"] = 1e-2
     optimizer.step()
     state = optimizer_state(optimizer)
     weights = trained_weights(inner)
@@ -62,11 +85,23 @@ def gradient_of_a_batch(folder: Path, strategy: Strategy) -> tuple[Gradient, flo
     again = optimizer_state(optimizer)
     for number, moments in state["state"].items():
         assert all(torch.equal(value, again["state"][number][name]) for name, value in moments.items())
-    return found, norm, gradients
+    return Step(found, norm, gradients, arrays(weights), {n: arrays(moments) for n, moments in state["state"].items()})
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
-def test_two_processes_find_the_gradient_and_the_losses_of_one(tmp_path: Path, strategy: Strategy):
+def arrays(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def whole_gradient(parameter: torch.nn.Parameter) -> torch.Tensor:
+    if not hasattr(parameter, "_hp_mapping"):
+        return whole(parameter.grad)
+    from deepspeed.utils import safe_get_full_grad
+
+    return safe_get_full_grad(parameter)
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2", pytest.param("deepspeed", marks=needs_deepspeed)])
+def test_two_processes_make_the_step_of_one(tmp_path: Path, strategy: Strategy):
     model, out = tiny_model(tmp_path / "model", layers=1), tmp_path / "result"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -79,11 +114,20 @@ def test_two_processes_find_the_gradient_and_the_losses_of_one(tmp_path: Path, s
         subprocess.Popen([sys.executable, "-c", script], env={**os.environ, **shared, **rank}) for rank in ranks
     ]
     assert [child.wait() for child in children] == [0, 0]
-    alone, norm, wanted = gradient_of_a_batch(model, strategy)
+    alone = step_on_a_batch(model, strategy)
     for rank in range(2):
-        found, found_norm, gradients = pickle.loads(out.with_suffix(f".{rank}").read_bytes())
-        assert found.total == pytest.approx(alone.total, rel=1e-6)
-        assert found.tokens == alone.tokens
-        assert found_norm == pytest.approx(norm, rel=1e-5)
-        for name, gradient in wanted.items():
-            np.testing.assert_allclose(gradients[name], gradient, rtol=1e-4, atol=1e-6, err_msg=name)
+        found = pickle.loads(out.with_suffix(f".{rank}").read_bytes())
+        assert found.gradient.total == pytest.approx(alone.gradient.total, rel=1e-6)
+        assert found.gradient.tokens == alone.gradient.tokens
+        assert found.norm == pytest.approx(alone.norm, rel=1e-5)
+        same(found.gradients, alone.gradients, atol=1e-6)
+        same(found.weights, alone.weights, atol=1e-5)
+        assert found.state.keys() == alone.state.keys()
+        for number, moments in alone.state.items():
+            same(found.state[number], moments, atol=1e-7)
+
+
+def same(found: dict[str, Any], wanted: dict[str, Any], *, atol: float) -> None:
+    assert found.keys() == wanted.keys()
+    for name, array in wanted.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=atol, err_msg=name)

@@ -65,7 +65,7 @@ strategy_option = click.option(
     type=click.Choice(get_args(Strategy)),
     default="ddp",
     show_default=True,
-    help="How they share the model: a copy each, or a shard each.",
+    help="How they share the model: a copy each, a shard each, or DeepSpeed's ZeRO 2.",
 )
 launch_config_option = click.option(
     "--launch-config",

@@ -14,6 +14,7 @@ EXTRA_OF = {
     "huggingface_hub": "models",
     "accelerate": "train",
     "peft": "train",
+    "deepspeed": "deepspeed",
     "bitsandbytes": "nf4",
     "gguf": "gguf",
     "xllamacpp": "gguf",

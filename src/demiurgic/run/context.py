@@ -8,8 +8,10 @@ from demiurgic.core.console import Console
 from demiurgic.core.seeds import Seeds
 from demiurgic.run.engine import Engine
 
-Strategy = Literal["ddp", "fsdp2"]
-"""How several processes share a training: a copy of the model each, or a shard of it each."""
+Strategy = Literal["ddp", "fsdp2", "deepspeed"]
+"""How several processes share a training: a copy of the model each, a shard of it each, or a copy of the weights and a
+shard of the optimizer's state (DeepSpeed's ZeRO, stage 2).
+"""
 
 
 @dataclass(frozen=True)

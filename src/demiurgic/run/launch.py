@@ -68,13 +68,15 @@ class Outcome:
 def launcher_of(processes: int | None, *, strategy: Strategy, config_file: Path | None) -> Launcher:
     """The launcher for so many processes; without a number, as many as the config file says, or one.
 
-    Raises UserError for a config file that asks for what is not done here.
+    Raises UserError for a config file that asks for what is not done here, and where DeepSpeed is wanted and missing.
     """
     if config_file is not None:
         found = _read_config(config_file)
         processes = processes or int(found.get("num_processes") or 1)
     if (processes or 1) == 1:
         return Launcher(strategy=strategy, config_file=config_file)
+    if strategy == "deepspeed":
+        require("deepspeed")
     return Launcher("accelerate", processes or 1, strategy, config_file)
 
 

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from torch.nn import Module
     from torch.optim import Optimizer
 
+    from demiurgic.train.zero import ZeroOptimizer
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -71,7 +73,7 @@ class Trainer:
         plan: Plan,
         *,
         source: TextSource,
-        optimizer: "Optimizer",
+        optimizer: "Optimizer | ZeroOptimizer",
         accelerator: Any,
         checkpoints: Checkpoints,
         log_path: Path,

@@ -13,8 +13,9 @@ from demiurgic.core.errors import UserError
 from demiurgic.models.windows import Batch
 from demiurgic.train.batch import TokenBatch
 from demiurgic.train.components import Component
-from demiurgic.train.parallel import autocast_of, without_sync
+from demiurgic.train.parallel import autocast_of, backward, gradients, without_sync
 from demiurgic.train.weights import whole
+from demiurgic.train.zero import is_under_zero, norm_over_all
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -69,7 +70,7 @@ def accumulate(
             tokens = TokenBatch.of(micro, device=accelerator.device)
             with autocast_of(accelerator, objective):
                 losses = objective(tokens, denominator / world, components)
-            accelerator.backward(losses.total)
+            backward(objective, losses.total, accelerator)
         parts.append(torch.cat([losses.total.detach().double()[None], losses.raw_K]))
     total, *raw_K = accelerator.reduce(torch.stack(parts).sum(dim=0), reduction="mean").tolist()
     return Gradient(total, raw_K, int((batch.documents_BT != 0).sum()))
@@ -97,15 +98,15 @@ def gradient_norm(module: "Module") -> float:
     """The Euclidean norm over all parameters' gradients; under shards all processes must ask for it."""
     from torch.nn.utils import get_total_norm
 
-    return float(whole(get_total_norm([p.grad for p in module.parameters() if p.grad is not None])))
+    norm = get_total_norm([gradient for _, gradient in gradients(module)])
+    return float(norm_over_all(norm) if is_under_zero(module) else whole(norm))
 
 
 def clip(module: "Module", norm: float, *, limit: float | None) -> None:
     """Scale a gradient of norm `norm` down to `limit`."""
     if limit is not None and norm > limit:
-        for parameter in module.parameters():
-            if parameter.grad is not None:
-                parameter.grad.mul_(limit / (norm + 1e-6))
+        for _, gradient in gradients(module):
+            gradient.mul_(limit / (norm + 1e-6))
 
 
 def refuse_non_finite_loss(gradient: Gradient, names: Sequence[str], *, step: int, windows: Sequence[int]) -> None:
@@ -121,7 +122,7 @@ def refuse_non_finite_norm(norm: float, model: "Module", *, step: int, windows: 
     """Raises UserError naming the first parameter whose gradient is not finite."""
     if math.isfinite(norm):
         return
-    bad = [name for name, p in model.named_parameters() if p.grad is not None and not whole(p.grad).isfinite().all()]
+    bad = [name for name, gradient in gradients(model) if not whole(gradient).isfinite().all()]
     where = f", first that of {bad[0]}" if bad else ""
     raise UserError(_non_finite(f"the gradient's norm is {norm}{where}", step, windows))
 

@@ -109,7 +109,7 @@ def _put_together(config: TrainConfig, out: Path, context: Context, opened: Exit
     from demiurgic.train.open_teacher import open_teacher
     from demiurgic.train.open_text import open_text
     from demiurgic.train.optimizer import adamw
-    from demiurgic.train.parallel import spread, unwrapped
+    from demiurgic.train.parallel import spread_with_optimizer
     from demiurgic.train.student import open_student
 
     refuse_missing(context.trackers)
@@ -130,7 +130,13 @@ def _put_together(config: TrainConfig, out: Path, context: Context, opened: Exit
         seeds=context.random,
         bf16=config.precision == "bf16",
     ).to(accelerator.device)
-    spread_out = spread(aim, accelerator, strategy=context.launcher.strategy)
+    spread_out, optimizer = spread_with_optimizer(
+        aim,
+        accelerator,
+        strategy=context.launcher.strategy,
+        optimizer=lambda module: adamw(module, weight_decay=config.weight_decay, betas=config.betas),
+        micro_batch=plan.micro_batch,
+    )
     trainer = Trainer(
         spread_out,
         plan,
@@ -144,8 +150,7 @@ def _put_together(config: TrainConfig, out: Path, context: Context, opened: Exit
             accelerator=accelerator,
             seeds=context.random,
         ),
-        # over the parameters as they are now: shards, where they were cut
-        optimizer=adamw(unwrapped(spread_out), weight_decay=config.weight_decay, betas=config.betas),
+        optimizer=optimizer,
         accelerator=accelerator,
         checkpoints=Checkpoints(out / "checkpoint"),
         log_path=out / LOG,

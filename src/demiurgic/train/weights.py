@@ -8,6 +8,8 @@ processes.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from demiurgic.train.zero import ZeroOptimizer, refresh_masters
+
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
@@ -35,6 +37,7 @@ def put_back(module: "Module", weights: "Mapping[str, Tensor]") -> None:
     with torch.no_grad():
         for name, parameter in own.items():
             parameter.copy_(_cut_like(parameter, weights[name]))
+    refresh_masters(list(own.values()))
 
 
 def of_student(weights: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
@@ -42,15 +45,18 @@ def of_student(weights: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
     return {name.removeprefix(STUDENT): weight for name, weight in weights.items() if name.startswith(STUDENT)}
 
 
-def optimizer_state(optimizer: "Optimizer") -> dict[str, Any]:
+def optimizer_state(optimizer: "Optimizer | ZeroOptimizer") -> dict[str, Any]:
     """The optimizer's state dict with whole tensors."""
     found = optimizer.state_dict()
     states = {number: {k: whole(v) for k, v in state.items()} for number, state in found["state"].items()}
     return {"state": states, "param_groups": found["param_groups"]}
 
 
-def put_back_optimizer(optimizer: "Optimizer", state: Mapping[str, Any]) -> None:
+def put_back_optimizer(optimizer: "Optimizer | ZeroOptimizer", state: Mapping[str, Any]) -> None:
     """Set the optimizer to what `optimizer_state` gave earlier."""
+    if isinstance(optimizer, ZeroOptimizer):
+        optimizer.load_state_dict(state)
+        return
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     states = {
         number: {k: _cut_like(parameters[number], v) if _is_moment(v) else v for k, v in values.items()}
