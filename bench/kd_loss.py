@@ -29,11 +29,13 @@ from torch import Tensor
 from torch.nn.functional import kl_div
 
 from demiurgic.models.head import OutputHead
-from demiurgic.train.chunk import Prediction, Workspace
+from demiurgic.models.layers import FINAL
+from demiurgic.train.chunk import Workspace
 from demiurgic.train.components import components_of
 from demiurgic.train.head import Head
 from demiurgic.train.head_loss import head_losses
 from demiurgic.train.losses import LOSSES
+from demiurgic.train.signals.states import StateTokens
 from demiurgic.train.walk import Supervised
 from tables import options, show
 
@@ -100,19 +102,10 @@ def inputs_of(shape: tuple[int, ...], device: torch.device) -> Inputs:
     return Inputs(made[0].requires_grad_(), made[1].requires_grad_(), made[2], made[3], labels_N)
 
 
-@dataclass(frozen=True)
-class Teacher:
-    hidden_ND: Tensor
-    head: Head
-
-    def chunk(self, tokens: slice, workspace: Workspace) -> Prediction:
-        return Prediction(self.head.logits(self.hidden_ND[tokens], lend=workspace.lend), workspace)
-
-
 def ours(inputs: Inputs, loss: str) -> Callable[[], Tensor]:
     bf16, workspace = inputs.hidden_ND.dtype == torch.bfloat16, Workspace()
     weights_N = torch.full_like(inputs.labels_N, 1 / len(inputs.labels_N), dtype=torch.float32)
-    teacher = Teacher(inputs.teacher_ND, Head(OutputHead(inputs.teacher_VD), bf16=bf16))
+    teacher = StateTokens({FINAL: inputs.teacher_ND}, Head(OutputHead(inputs.teacher_VD), bf16=bf16))
     tokens, chosen = Supervised(inputs.labels_N, weights_N, teacher), components_of([LOSSES.choose(loss)])
 
     def total() -> Tensor:

@@ -16,18 +16,13 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import demiurgic
 import demiurgic.api
-from demiurgic.core.console import Console
 from demiurgic.core.metric import Metric
-from demiurgic.run.context import Context
-from demiurgic.run.recipe import Recipe
 from demiurgic.run.runner import Outcome
-from demiurgic.run.status import store_status
-from demiurgic.run.store import Store
 from demiurgic.stats.intervals import mean
+from seeds import ledger_of, metrics_of, row, walked
 from tables import options, show
 
 PER_SEED = ("small", "student", "score")  # the controls are like the student
@@ -63,19 +58,8 @@ def main() -> int:
     return 0
 
 
-def walked(recipe: Recipe, store: str) -> list[Outcome]:
-    """Every score, and what it needs."""
-    context = Context(console=Console(), base=recipe.path.parent)
-    return demiurgic.run_recipe(recipe, store=store, to="score[*]", context=context)
-
-
-def scores(outcomes: Sequence[Outcome]) -> dict[str, Mapping[str, Metric]]:
-    """The metrics of each score, by its step."""
-    return {o.step: o.manifest.summary.metrics for o in outcomes if o.step.startswith("score[") and o.manifest}
-
-
 def show_students(outcomes: Sequence[Outcome], arguments: argparse.Namespace) -> None:
-    summaries = scores(outcomes)
+    summaries = metrics_of(outcomes, "score[")
     rows = table(summaries, models=MODELS, differences=DIFFERENCES)
     for name in DIFFERENCES:
         shares = [metrics.get(f"{name}.recovered_share") for metrics in summaries.values()]
@@ -102,7 +86,7 @@ def show_students(outcomes: Sequence[Outcome], arguments: argparse.Namespace) ->
 
 
 def show_on_policy(outcomes: Sequence[Outcome], arguments: argparse.Namespace) -> None:
-    summaries = scores(outcomes)
+    summaries = metrics_of(outcomes, "score[")
     models = ["start", *(f"{share}_{kind}" for kind in KINDS for share in SHARES)]
     show(
         f"On-policy against off-policy over {len(summaries)} seeds: mean and 95 % interval (Student's t)",
@@ -126,12 +110,6 @@ def table(
             if len(values) == len(summaries):
                 rows.append(row(metric, name, mean(values)))
     return rows
-
-
-def ledger_of(summaries: Mapping[str, Any], *, recipe: str, store: str) -> str:
-    """The lines of the ledger that the numbers stand in."""
-    status = store_status(Store(Path(store)))
-    return ", ".join(step.line for step in status.recipes[recipe] if step.step in summaries)
 
 
 def pairs() -> list[tuple[str, str]]:
@@ -174,11 +152,6 @@ def over_seeds(seeds: list[int]) -> list[str]:
     """What to change in the demo's recipe to have the student, its controls and their score once per seed."""
     expanded = [f"{step}.for_each={{seed: {seeds}}}" for step in PER_SEED]
     return expanded + [f"{place}=student[seed={seeds[0]}]" for place in AFTER_SCORE]
-
-
-def row(metric: str, name: str, measured: Metric) -> dict[str, object]:
-    values = {"mean": measured.value, "low": measured.low, "high": measured.high}
-    return {"metric": metric, "model or difference": name, **values}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ teacher are LLaMA-like with random weights, the loss is the forward KL over ever
 optimizer AdamW, all in fp32 on the CPU. Each contender runs in a process of its own, turn by turn, `--rounds` times;
 seconds are medians over all steps but each process's first, from the end of one step to the end of the next. `CPU
 s/step` is the work of all threads, which other programs on the machine disturb less. TRL's own settings are kept but
-for bf16 and gradient checkpointing, which are off, and its sampling, which is left out.
+for bf16 and gradient checkpointing, which are off, and its sampling, which is left out. `models, MB` is the process
+with both models loaded. A contender whose first loss is another stops the bench.
 """
 
 import argparse
@@ -34,6 +35,8 @@ TARGETS = {GKD: (1.3, 0.7), STABLE: (1.1, 1.0)}
 STUDENT = {"hidden_size": 512, "intermediate_size": 1408, "num_hidden_layers": 4, "num_attention_heads": 8}
 TEACHER = {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 6, "num_attention_heads": 12}
 LEARNING_RATE = 1e-4
+SAME_LOSS = 1e-3
+"""How far a contender's first loss may lie from ours, as a share of it: the step is the same, the rounding is not."""
 
 
 def main() -> int:
@@ -90,6 +93,7 @@ def taking_turns(folder: Path, arguments: argparse.Namespace) -> dict[str, list[
     for _ in range(arguments.rounds):
         for name, command in commands.items():
             found[name].append(one_process(command, threads=arguments.threads))
+        refuse_other_losses(found)
     return found
 
 
@@ -103,6 +107,18 @@ def one_process(command: Sequence[str], *, threads: int) -> dict[str, Any]:
     return result
 
 
+def refuse_other_losses(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Raises SystemExit unless every process began with the same loss: else contenders did not do the same work."""
+    wanted = found[OURS][0]["losses"][0]
+    for name, runs in found.items():
+        for run in runs:
+            if not abs(run["losses"][0] - wanted) <= SAME_LOSS * abs(wanted):
+                raise SystemExit(
+                    f"{name} begins with the loss {run['losses'][0]:.6g}, {OURS} with {wanted:.6g}: they do not "
+                    "compute the same, and their times say nothing about one another."
+                )
+
+
 def compared(found: Mapping[str, Sequence[Mapping[str, Any]]], *, vocabulary: int, tokens: int) -> list[dict[str, Any]]:
     """A row per contender: its medians, and this package's share of a peer's."""
     speed = {name: tokens / median([s for run in runs for s in run["seconds"]]) for name, runs in found.items()}
@@ -113,6 +129,7 @@ def compared(found: Mapping[str, Sequence[Mapping[str, Any]]], *, vocabulary: in
             "contender": name,
             "tokens/s": speed[name],
             "CPU s/step": median([s for run in runs for s in run["cpu_seconds"]]),
+            "models, MB": median([run["loaded_bytes"] for run in runs]) / 1e6,
             "memory above models, MB": memory[name],
             "tokens/s, ours ÷ theirs": speed[OURS] / speed[name],
             "memory, ours ÷ theirs": memory[OURS] / memory[name],

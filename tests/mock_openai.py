@@ -19,15 +19,16 @@ class Says:
     pieces: tuple[str, ...] = ("Hello", ", ", "world.")
     finish: str | None = "stop"
     refusal: str | None = None
-    reasoning: str | None = None
+    reasoning: str | tuple[str | None, ...] | None = None
+    """Comes with the first piece, or so much with each."""
     usage: Mapping[str, Any] | None = field(default_factory=lambda: {"prompt_tokens": 5, "completion_tokens": 3})
     cut: int | None = None
     error: Mapping[str, Any] | None = None
     seconds: float = 0.0
     raw: bytes | None = None
     """Bytes that stand where the end should."""
-    logprobs: tuple[Mapping[str, Any], ...] | None = None
-    """What `logprobs.content` holds for each piece."""
+    logprobs: tuple[Mapping[str, Any] | tuple[Mapping[str, Any], ...], ...] | None = None
+    """What `logprobs.content` holds for each piece: a token, or several."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +136,12 @@ def _handler(mock: MockOpenAI) -> type[BaseHTTPRequestHandler]:
             for number, piece in enumerate(said.pieces):
                 if number == said.cut:
                     return
-                told = None if said.logprobs is None else {"content": [said.logprobs[number]]}
-                self._chunk({"content": piece}, reasoning=said.reasoning if number == 0 else None, logprobs=told)
+                tokens = () if said.logprobs is None else said.logprobs[number]
+                told = {"content": [*tokens] if isinstance(tokens, tuple) else [tokens]} if said.logprobs else None
+                thoughts = said.reasoning if isinstance(said.reasoning, tuple) else (said.reasoning,)
+                self._chunk(
+                    {"content": piece}, reasoning=thoughts[number] if number < len(thoughts) else None, logprobs=told
+                )
             if said.error is not None:
                 self._event({"error": said.error})
                 return

@@ -12,6 +12,7 @@ from demiurgic.core.artifacts import Manifest, stamp_part
 from demiurgic.core.console import Console
 from demiurgic.core.metric import Metric, Summary
 from demiurgic.core.records import Row
+from demiurgic.dialects import LossOn
 from demiurgic.models.tokenizer import dialect_of, encode_row, load_tokenizer, tokenizer_digest
 from demiurgic.models.windows import pack, write_windows
 from demiurgic.run.context import Context
@@ -86,12 +87,15 @@ def tiny_start(folder: Path, **shape: Any) -> Path:
     return artifact(tiny_model(folder / "model", **shape), kind="model")
 
 
-def tiny_tokens(folder: Path, model: Path, *, rows: Iterable[Row] | None = None, length: int = LENGTH) -> Path:
+def tiny_tokens(
+    folder: Path, model: Path, *, rows: Iterable[Row] | None = None, length: int = LENGTH, loss_on: LossOn = "answers"
+) -> Path:
     """Windows over rows of code, in the model's tokens, as an artifact; returns the part's folder."""
     tokenizer = load_tokenizer(model)
     dialect = dialect_of(tokenizer)
     rows = list(rows or (Row(id=f"line:{number}", text=line) for number, line in enumerate(LINES)))
-    packed = pack([encode_row(row, tokenizer, dialect=dialect) for row in rows], length=length, packing="fit")
+    encoded = [encode_row(row, tokenizer, dialect=dialect, loss_on=loss_on) for row in rows]
+    packed = pack(encoded, length=length, packing="fit")
     write_windows(
         folder / "tokens",
         packed,

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,17 +97,31 @@ class WrittenStore:
         return {"step": step, "key": manifest.key, "part": part, "digest": manifest.parts[part].digest}
 
 
-def training_log(*, num_steps: int, components: Mapping[str, float], every: int = 100, best: int | None = None) -> str:
-    """A `log.jsonl`: losses that fall, with a jag every seventh step; `components` maps names to weights."""
+def training_log(
+    *,
+    num_steps: int,
+    components: Mapping[str, float | Callable[[int], float]],
+    every: int = 100,
+    best: int | None = None,
+    phases: Mapping[str, int] | None = None,
+) -> str:
+    """A `log.jsonl`: losses that fall, with a jag every seventh step.
+
+    `components` maps names to weights, or to functions of the step; `phases` maps names to first steps.
+    """
     lines: list[dict[str, Any]] = []
     for step in range(1, num_steps + 1):
         raw = 2 + 6 / (1 + step / 60) + (0.4 if step % 7 == 0 else 0.0)
+        weights = {name: asked(step) if callable(asked) else asked for name, asked in components.items()}
         parts = {
             name: {"raw": raw / n if weight else None, "weight": weight, "weighted": weight * raw / n}
-            for n, (name, weight) in enumerate(components.items(), 1)
+            for n, (name, weight) in enumerate(weights.items(), 1)
         }
         total = sum(part["weighted"] for part in parts.values())
         lines.append({"step": step, "learning_rate": 1e-3 * step / num_steps, "total": total, "components": parts})
+        if phases:
+            name = [name for name, first in phases.items() if first <= step][-1]
+            lines[-1]["phase"] = {"name": name, "progress": 0.5}
         if step % every == 0 or step == num_steps:
             kept = best is None or step <= best
             held_out = {"nats_per_token": raw + 0.3, "bits_per_token": raw, "windows": 4, "best": kept}

@@ -35,9 +35,10 @@ def test_our_step_is_the_stage_itself_with_the_loss_of_each_step(folder: Path):
     assert 0 < found["peak_bytes"] < found["loaded_bytes"]
 
 
-def run(seconds: float, num_bytes: float) -> dict[str, object]:
+def run(seconds: float, num_bytes: float, *, first_loss: float = 2.0) -> dict[str, object]:
     times = [seconds, seconds * 3, seconds]
-    return {"seconds": times, "cpu_seconds": times, "peak_bytes": num_bytes, "losses": [2.0, 1.0]}
+    sizes = {"loaded_bytes": 100e6, "peak_bytes": num_bytes}
+    return {"seconds": times, "cpu_seconds": times, "losses": [first_loss, 1.0], **sizes}
 
 
 def test_a_peer_is_compared_by_medians():
@@ -47,6 +48,16 @@ def test_a_peer_is_compared_by_medians():
     assert (own["tokens/s"], gkd["tokens/s"]) == (100, 50)
     assert (gkd["tokens/s, ours ÷ theirs"], gkd["memory, ours ÷ theirs"]) == (2.0, 0.5)
     assert gkd["wanted"] == "≥ 1.3 and ≤ 0.7"
+    assert (own["models, MB"], own["memory above models, MB"]) == (100, 5)
+
+
+@pytest.mark.parametrize("first_loss", [2.003, 1.997, float("nan")])
+def test_a_peer_that_begins_with_another_loss_is_not_compared(first_loss: float):
+    names = bench("train_step")
+    names.refuse_other_losses({names.OURS: [run(1.0, 5e6)], names.GKD: [run(1.0, 5e6, first_loss=2.001)]})
+    other = [run(1.0, 5e6), run(1.0, 5e6, first_loss=first_loss)]
+    with pytest.raises(SystemExit, match="TRL GKDTrainer.* begins with the loss .*demiurgic with 2:"):
+        names.refuse_other_losses({names.OURS: [run(1.0, 5e6)], names.GKD: other})
 
 
 def test_a_contender_that_fails_stops_the_bench_with_what_it_said():

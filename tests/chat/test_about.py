@@ -43,6 +43,17 @@ def test_what_only_the_teacher_read_is_not_what_the_student_learned_from(student
     assert set(origin_of(changed).sources) == {"python_stdlib"}
 
 
+def test_the_teacher_of_a_student_of_a_cache_is_the_model_whose_word_was_kept(student):
+    """The cache is how it was taught, not by whom."""
+    taught = {"step": "word", "key": "word-key", "part": "samples", "digest": "d"}
+    word = {"stage": "cache_logits", "step": "word", "inputs": {"teacher": {"step": "big", "key": "0123456789ab"}}}
+    fields = {name: getattr(student.manifest, name) for name in student.manifest.__slots__}
+    inputs = {**student.manifest.inputs, "teacher": taught}
+    changed = type(student.manifest)(**fields | {"inputs": inputs, "lineage": {**fields["lineage"], "word-key": word}})
+    assert "big (01234567)" in origin_of(changed).teachers
+    assert not any("word" in teacher for teacher in origin_of(changed).teachers)
+
+
 def test_only_what_goes_into_a_models_weights_is_where_it_learned(student):
     """An export learned what its model did: not from the rows it is checked on, nor by a teacher it is timed after."""
     steps = {
@@ -70,6 +81,7 @@ def _step(name: str, stage: str, *, sources: dict[str, int] | None = None, **rea
 
 
 NOT_LEARNED_FROM = {
+    "cache_logits": {"data", "teacher", "tokenizer"},
     "create": {"tokenizer"},
     "evaluate": {"data", "models"},
     "export": {"data"},

@@ -11,8 +11,8 @@ from tiny_code import CODE_ROWS, EXPLAIN_ROW
 from tiny_models import tiny_model
 
 GOLDEN = {
-    ("bits_per_byte", 1): "f65f2c9749f54d0f",
-    ("calibration", 1): "f65f2c9749f54d0f",
+    ("bits_per_byte", 2): "f65f2c9749f54d0f",
+    ("calibration", 2): "f65f2c9749f54d0f",
     ("next_line", 1): "3dd081fb76a060dc",
     ("python_completion", 1): "f8c605b19ab2e794",
 }

@@ -80,6 +80,30 @@ def test_without_its_recipe_the_config_is_shown_corrected(clinic: Path, here: Pa
         typed(clinic, str(store / source.name), "--fix", "better.yaml")
 
 
+def test_a_correction_that_is_refused_does_not_take_the_diagnosis_with_it(clinic: Path, here: Path):
+    words = ["hearted", "--fix", str(clinic), "--store", str(clinic.parent / "store")]
+    for more in ([], ["--json"]):
+        result = CliRunner().invoke(command, [*words, *more], standalone_mode=False)
+        assert isinstance(result.exception, UserError) and "is the recipe itself" in str(result.exception)
+        assert "train_eval_gap" in result.stdout
+    told = json.loads(result.stdout)
+    assert told["fixed"] is None and told["diff"] is None and "is the recipe itself" in told["refused"]
+
+
+def test_a_preset_says_which_run_is_meant(clinic: Path, here: Path):
+    recipe = clinic.with_name("with_presets.yaml")
+    recipe.write_text("presets: {longer: {hearted.steps: 170}, same: {hearted.steps: 160}}\n" + clinic.read_text())
+    try:
+        result = typed(clinic, str(recipe), "--step", "hearted", "--preset", "same")
+        assert result.return_value == 1 and "train_eval_gap" in result.output
+        with pytest.raises(UserError, match="holds nothing of the step hearted as"):
+            typed(clinic, str(recipe), "--step", "hearted", "--preset", "longer")
+        with pytest.raises(UserError, match="--preset changes a recipe: give RUN as a recipe, with --step"):
+            typed(clinic, "hearted", "--preset", "same")
+    finally:
+        recipe.unlink()
+
+
 def test_a_recipe_without_a_step_and_a_step_without_a_recipe_are_mistakes(clinic: Path):
     with pytest.raises(UserError, match="Say which of its steps is meant: --step STEP"):
         typed(clinic, str(clinic))

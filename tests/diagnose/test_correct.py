@@ -137,3 +137,65 @@ def test_a_value_from_the_command_line_that_would_stand_over_the_change_is_named
     recipe = load_recipe(write_recipe(tmp_path), overrides=["student.steps=50", "student.batch=4"])
     correction = corrected_recipe(recipe, "student", [Change(("steps",), 240)])
     assert correction.by_hand == ["leave away --set student.steps=50, which would stand over the change"]
+
+
+THREE = "student.losses=[forward_kl, cross_entropy, reverse_kl]"
+ON_POLICY = "student.on_policy={share: 0.5, max_new_tokens: 64}"
+
+
+@pytest.mark.parametrize(
+    ("setting", "change"),
+    [
+        (THREE, Change(("losses", 2, "weight"), 0.5)),
+        (THREE, Change(("losses", 0, "weight"), 0.5)),
+        (ON_POLICY, Change(("on_policy", "max_new_tokens"), 128)),
+    ],
+)
+def test_a_value_inside_of_what_the_command_line_gave_is_changed_by_hand(tmp_path: Path, setting: str, change: Change):
+    recipe = load_recipe(write_recipe(tmp_path), overrides=[setting])
+    correction = corrected_recipe(recipe, "student", [change])
+    assert correction.diff == ""
+    assert correction.by_hand == [f"student.{change.place}: {flow(change.value)}, in --set {setting}"]
+
+
+def test_a_value_inherited_from_a_step_that_the_command_line_changed_is_changed_by_hand(tmp_path: Path):
+    path = write_recipe(tmp_path, "  other: {like: student, steps: 50}\n")
+    recipe = load_recipe(path, overrides=["student.losses.0.weight=0.3"])
+    change = Change(("losses", 1, "weight"), 0.5)
+    correction = corrected_recipe(recipe, "other", [change])
+    assert correction.diff == ""
+    assert correction.by_hand == ["other.losses.1.weight: 0.5, in --set student.losses.0.weight=0.3"]
+    assert corrected_recipe(recipe, "student", [change]).by_hand == []
+
+
+def test_a_value_of_a_preset_that_would_stand_over_the_change_is_named_with_the_preset(tmp_path: Path):
+    path = write_recipe(tmp_path)
+    presets = "presets: {short: {student.steps: 50, student.on_policy: {share: 0.5, max_new_tokens: 64}}}\n"
+    path.write_text(presets + path.read_text())
+    recipe = load_recipe(path, preset="short", overrides=["student.batch=4"])
+    changes = [Change(("steps",), 240), Change(("on_policy", "max_new_tokens"), 128), Change(("batch",), 16)]
+    correction = corrected_recipe(recipe, "student", changes)
+    assert correction.by_hand == [
+        "change student.steps in the preset short, which would stand over the change",
+        "student.on_policy.max_new_tokens: 128, in the preset short "
+        '(student.on_policy={"share": 0.5, "max_new_tokens": 64})',
+        "leave away --set student.batch=4, which would stand over the change",
+    ]
+    assert parse_yaml(correction.text).value["steps"]["student"]["steps"] == 240
+
+
+def test_what_is_inherited_from_a_for_each_is_left_to_be_changed_by_hand(tmp_path: Path):
+    more = "  many: {like: student, for_each: {learning_rate: [1.0e-3, 1.0e-2]}}\n  more: {like: many, steps: 50}\n"
+    correction = corrected(write_recipe(tmp_path, more), "more[learning_rate=0.01]", Change(("learning_rate",), 5e-3))
+    assert correction.diff == "" and correction.by_hand == ["more[learning_rate=0.01].learning_rate: 0.005"]
+
+
+def test_an_earlier_correction_stands_when_a_later_one_does_not_read(tmp_path: Path):
+    path, out = write_recipe(tmp_path), tmp_path / "better.yaml"
+    recipe = load_recipe(path)
+    write_correction(corrected(path, "student", Change(("steps",), 60)), recipe, out, stages=STAGES)
+    before = out.read_text()
+    with pytest.raises(UserError, match=r"was not written: .*better.yaml:\d+: student"):
+        write_correction(corrected(path, "student", Change(("warmup_steps",), 500)), recipe, out, stages=STAGES)
+    assert out.read_text() == before
+    assert [file.name for file in tmp_path.glob("better*")] == ["better.yaml"]

@@ -1,19 +1,27 @@
 """RUN as people write it: a step, a key, a folder, a recipe; and what is no training."""
 
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from demiurgic.api import load_recipe
+from demiurgic.core.console import moment
 from demiurgic.core.errors import UserError
+from demiurgic.core.hashing import digest_of
+from demiurgic.diagnose.evidence import key_of
 from demiurgic.diagnose.place import Found, find_run, find_step
+from demiurgic.diagnose.show import as_text
 from demiurgic.diagnose.table import diagnose
+from demiurgic.diagnose.training import Training
 from demiurgic.run.lineage import restore, revoke
 from demiurgic.run.store import Store
 from demiurgic.stages import STAGES
 from tiny_training import tiny_start, tiny_tokens, train
+from written_logs import steps_of, written
 
 
 def found(clinic: Path, name: str) -> Found:
@@ -57,6 +65,77 @@ def test_a_folder_away_from_its_store_is_told_by_its_log_alone(clinic: Path, tmp
     assert run.training.config is None and run.recipe is None
     reasons = {unmade.symptom: unmade.why for unmade in diagnose(run.training).unmade}
     assert reasons["non_finite"] == "no ledger says how it ended" and "config is not known" in reasons["soft_top_k"]
+
+
+def failed_once(folder: Path) -> Path:
+    """A training of a store whose ledger says that it failed; its log was last written to before that."""
+    partial = folder / "student-0123456789abcdef.partial"
+    written(partial, steps_of()[:50])
+    set_time(partial / "log.jsonl", -100)
+    step = {"step": "student", "stage": "train", "key": "0123456789abcdef"}
+    lines = [
+        {"id": "aaaaaaaa", "event": "started", "time": moment(time.time() - 200), "recipe": "demo", "steps": []},
+        {"id": "bbbbbbbb", "event": "failed", "time": moment(time.time() - 90), **step, "reason": "UserError: memory"},
+    ]
+    (folder / "ledger.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return partial
+
+
+def set_time(path: Path, seconds: float) -> None:
+    os.utime(path, (time.time() + seconds, time.time() + seconds))
+
+
+def told(partial: Path) -> Training:
+    return find_run(str(partial), store=Store(partial.parent), stages=STAGES, recipes=[]).training
+
+
+def test_a_failure_stands_while_nothing_was_trained_since(tmp_path: Path):
+    partial = failed_once(tmp_path)
+    assert told(partial).failure is not None
+    Store(tmp_path).ledger.append("started", {"recipe": "demo", "steps": []})  # of a run that does not come to it
+    assert told(partial).failure is not None
+
+
+def test_a_failure_from_before_a_run_that_went_on_is_forgotten(tmp_path: Path):
+    partial = failed_once(tmp_path)
+    Store(tmp_path).ledger.append("started", {"recipe": "demo", "steps": []})
+    set_time(partial / "log.jsonl", 5)
+    training = told(partial)
+    assert training.failure is None and not training.running
+    reasons = {unmade.symptom: unmade.why for unmade in diagnose(training).unmade}
+    assert reasons["failed"] == "no ledger says how it ended"  # it was killed
+
+
+def test_of_a_training_that_runs_nothing_is_said_of_its_end(tmp_path: Path):
+    partial = failed_once(tmp_path)
+    store = Store(tmp_path)
+    with store.locked():
+        assert not told(partial).running  # something else is being made
+        store.ledger.append("started", {"recipe": "demo", "steps": []})
+        assert not told(partial).running
+        set_time(partial / "log.jsonl", 5)
+        training = told(partial)
+        assert training.running and "still running" in as_text(diagnose(training), training)
+        reasons = {unmade.symptom: unmade.why for unmade in diagnose(training).unmade}
+        assert reasons["failed"] == reasons["non_finite"] == reasons["never_warmed"] == "it is still running"
+    assert not told(partial).running
+
+
+def test_the_preset_of_the_run_is_told(clinic: Path):
+    """As a run with a preset writes it: the preset's name, and its values as the first of the changes."""
+    path, store = clinic.with_name("named.yaml"), Store(clinic.parent / "store")
+    path.write_text("presets: {same: {idle.steps: 48}}\n" + clinic.read_text())
+    recipe = load_recipe(path, preset="same", overrides=["idle.batch=8"])
+    line = {"file": digest_of(str(path.absolute()))[:8], "key": key_of(folder(clinic, "idle")), "preset": "same"}
+    before = store.ledger.path.read_text()
+    store.ledger.append("reused", {**line, "step": "idle", "overrides": list(recipe.overrides)})
+    try:
+        run = find_run("idle", store=store, stages=STAGES, recipes=[path])
+        assert run.recipe == recipe
+        assert run.notes == ["that run had --preset same --set idle.batch=8"]
+    finally:
+        store.ledger.path.write_text(before)
+        path.unlink()
 
 
 def test_a_training_without_a_recipe_or_a_store_is_found_by_its_folder(tmp_path: Path):

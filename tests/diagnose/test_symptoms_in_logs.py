@@ -1,5 +1,6 @@
 """Symptoms that a tiny training on a CPU does not show, on logs as the trainings that have them write them."""
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,29 @@ def test_one_step_that_jumps_is_found_and_noise_is_not(tmp_path: Path):
     finding = found(written(tmp_path, jump), "spikes")
     assert finding is not None and "at 1 of 100 steps (70)" in finding.found
     assert found(written(tmp_path, steps_of()), "spikes") is None
+
+
+def still(step: int) -> float:
+    """A loss at which nothing is learned, with the noise of batches."""
+    return 2 + random.Random(step).gauss(0, 0.005)
+
+
+@pytest.mark.parametrize(
+    ("slope", "looks", "severity"),
+    [
+        (0.0, [], "doubtful"),
+        (0.0, [3.0, 2.99999], "doubtful"),
+        (0.0, [3.0, 2.98], None),  # what the steps do not show, the held-out windows do
+        (1.5e-4, [], None),  # slow, and sure
+    ],
+)
+def test_a_loss_that_stands_still_is_doubtful_and_one_that_falls_slowly_is_not(
+    tmp_path: Path, slope: float, looks: list[float], severity: str | None
+):
+    lines = steps_of(lambda step: step_line(step, {"cross_entropy": (still(step) - slope * step, 1.0)}))
+    seen = [look(50 * (n + 1), nats) for n, nats in enumerate(looks)]
+    finding = found(written(tmp_path, [*lines, *seen], summary=WHOLE), "learning_rate_too_low")
+    assert (finding.severity if finding else None) == severity
 
 
 def test_a_loss_that_rises_again_means_too_high_a_rate(tmp_path: Path):

@@ -13,6 +13,7 @@ from demiurgic.models.load import load_model
 from demiurgic.models.tokenizer import encode_row
 from demiurgic.report.results import results_table
 from demiurgic.run.step import run_stage
+from demiurgic.stats.bootstrap import Measured
 from tiny_code import CODE_ROWS, model_step
 from tiny_models import QUIET, conversation, tiny_dataset, tiny_model
 
@@ -110,6 +111,6 @@ def test_only_the_metric_itself_is_called_better_or_worse(evaluated: Path):
 def test_the_error_can_be_computed_again_from_the_scores(evaluated: Path):
     lines = parquet.read_table(evaluated / "scores" / "scores.parquet").to_pylist()
     own = [line for line in lines if line["model"] == "guessing" and line["metric"] == "ece"]
-    gaps = [sum(column) for column in zip(*(line["gaps"] for line in own), strict=True)]
-    error = sum(map(abs, gaps)) / sum(line["denominator"] for line in own)
-    assert error == pytest.approx(Manifest.read(evaluated).summary.metrics["guessing.ece"].value)
+    names = ("item", "cluster", "numerator", "denominator", "gaps")
+    measured = Measured(*([line[name] for line in own] for name in names))
+    assert measured.value == pytest.approx(Manifest.read(evaluated).summary.metrics["guessing.ece"].value)

@@ -1,11 +1,13 @@
 """Answers with the log-probabilities of their tokens: asked for where a service has them, kept beside the rows."""
 
 import pytest
+import torch
 
 from demiurgic.core.artifacts import LogProbabilities
 from demiurgic.core.errors import RecipeError, UserError
 from demiurgic.core.records import Message
-from demiurgic.models.tokenizer import dialect_of, encode_prompt
+from demiurgic.models.load import load_model
+from demiurgic.models.tokenizer import dialect_of, encode_prompt, load_tokenizer
 from demiurgic.providers.base import Request, Sampling, collect
 from demiurgic.providers.journal import Entry
 from demiurgic.providers.logprob_file import read_logprobs
@@ -13,6 +15,7 @@ from demiurgic.providers.openai import OpenAIProvider
 from demiurgic.providers.scores import Place, Word, logprobs_of
 from demiurgic.providers.transformers import Transformers
 from mock_openai import MockOpenAI, Says, question
+from pretrained import pretrained
 from telling_services import Telling
 from tiny_models import tiny_model
 from toy_talks import numbers, rows, walk
@@ -107,6 +110,27 @@ def test_what_is_no_log_probability_is_refused(said):
         pytest.raises(UserError, match="in a form that nobody knows"),
     ):
         collect(provider.complete(asked))
+
+
+def test_a_padded_model_writes_tokens_of_its_tokenizer_alone(tmp_path):
+    folder = pretrained(tmp_path / "model", "qwen2", vocab_size=512)
+    model, num_tokens = load_model(folder, device="cpu"), len(load_tokenizer(folder))
+    with torch.no_grad():
+        model.get_output_embeddings().weight[num_tokens:] *= 30  # padding that shouts
+    model.save_pretrained(folder)
+    asked = Request((Message("user", "Write the function"),), Sampling(8, temperature=1.0, seed=5, top_logprobs=3))
+    with Transformers(folder, device="cpu") as provider:
+        places = logprobs_of(collect(provider.complete(asked)).raw)
+    assert all(word.id < num_tokens for place in places for word in (place.word, *place.top))
+
+
+@pytest.mark.parametrize(("temperature", "said"), [("0.5", True), ("1", False)])
+def test_log_probabilities_of_another_temperature_are_spoken_of(temperature, said, tmp_path, capsys):
+    steps = ASKING.replace("top_logprobs: 2", f"top_logprobs: 2, temperature: {temperature}")
+    with MockOpenAI(Says(logprobs=TOLD)) as mock:
+        _, made = walk(tmp_path, steps % mock.url, quiet=False)
+    assert ("some services tell the probabilities of that temperature" in "".join(capsys.readouterr())) is said
+    assert made.manifest.summary.facts["logprobs_with_temperature"] == float(temperature)
 
 
 def test_our_own_weights_tell_those_of_the_ids_they_wrote(tmp_path):

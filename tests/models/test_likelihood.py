@@ -51,3 +51,12 @@ def test_only_wanted_tokens_are_asked_for(model):
     all_BT = token_nats(model, ids_BT, documents_BT=documents_BT)
     some_BT = token_nats(model, ids_BT, documents_BT=documents_BT, wanted_BT=wanted_BT)
     assert torch.allclose(some_BT, all_BT * wanted_BT, atol=1e-5)
+
+
+def test_words_beyond_the_vocabulary_have_the_probability_0(model):
+    found = token_nats(model, IDS, documents_BT=DOCUMENTS, vocab_size=40)
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([[20, 21, 22]])).logits[..., :40]
+    expected = torch.nn.functional.cross_entropy(logits[0, :-1], torch.tensor([21, 22]), reduction="none")
+    torch.testing.assert_close(found[0, 4:6], expected, atol=1e-5, rtol=1e-5)
+    assert (found[0, 4:6] < token_nats(model, IDS, documents_BT=DOCUMENTS)[0, 4:6]).all()

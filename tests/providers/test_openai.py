@@ -11,6 +11,7 @@ from demiurgic.providers import PROVIDERS
 from demiurgic.providers.base import ContextTooLongError, Done, ProviderError, Request, Sampling, Text, Usage, collect
 from demiurgic.providers.journal import Journal
 from demiurgic.providers.openai import OPENAI_URL, OpenAIProvider
+from demiurgic.providers.scores import logprobs_of
 from demiurgic.run.context import Context
 from mock_openai import Fails, MockOpenAI, Says
 
@@ -45,6 +46,30 @@ def test_what_the_service_says_beside_the_text_is_kept_raw():
     assert raw["model"] == "small-2"
     assert raw["reasoning"] == "Greet them."
     assert raw["usage"]["prompt_tokens_details"]["cached_tokens"] == 4
+
+
+def told(text):
+    return {"token": text, "bytes": [*text.encode()], "logprob": -0.5, "top_logprobs": []}
+
+
+@pytest.mark.parametrize(
+    ("pieces", "reasoning", "wanted"),
+    [
+        ([("Greet", ""), ("</think>", ""), ("Hello", "Hello"), ("<end>", "")], ("Greet",), ["Hello", "<end>"]),
+        (
+            [("Greet", ""), ((" them</think>", "\n", "Hé"), "\nHé"), ("llo", "llo")],
+            ("Greet", " them"),
+            ["\n", "Hé", "llo"],
+        ),
+        ([("Hello", "Hello"), ("<end>", "")], (), ["Hello", "<end>"]),
+    ],
+)
+def test_log_probabilities_are_those_of_the_answer_and_not_of_a_reasoning(pieces, reasoning, wanted):
+    tokens = [tuple(map(told, [names] if isinstance(names, str) else names)) for names, _ in pieces]
+    said = Says(tuple(text for _, text in pieces), reasoning=reasoning, logprobs=tuple(tokens))
+    with MockOpenAI(said) as mock:
+        reply = asked(mock, Request(HI.messages, Sampling(top_logprobs=1)))
+    assert [place.word.text for place in logprobs_of(reply.raw)] == wanted
 
 
 def test_only_what_was_chosen_is_sent():

@@ -204,6 +204,42 @@ def test_a_component_of_weight_0_has_no_curve(tmp_path: Path):
     assert list(read_training_log(tmp_path).raw) == ["forward_kl"]
 
 
+def test_a_weight_that_follows_a_schedule_is_drawn_with_the_phases_and_is_not_said_to_be_its_last(tmp_path: Path):
+    components = {"forward_kl": lambda step: 0.5 + step / 200, "cross_entropy": lambda step: max(0.0, 1 - step / 50)}
+    log = training_log(num_steps=100, components=components, phases={"warm": 1, "long": 51})
+    written = WrittenStore(tmp_path / "store")
+    written.start("student")
+    written.made("student", "train", metrics={"steps": 100}, parts={"model": "model"}, evidence={"log.jsonl": log})
+    page = Page(write_report(written.store, recipe=None, out=tmp_path / "r.html").read_text())
+    assert "Weights of studentper optimizer step; phases: warm from step 1, long from step 51" in page.text
+    assert "forward kl: from 0.505 to 1. cross entropy: from 0.98 to 0." in page.text
+    assert "0.505 to 1 × forward kl" in page.text and "0 to 0.98 × cross entropy" in page.text
+
+
+def test_weights_that_stay_have_no_chart(page: Page):
+    assert "Weights of" not in page.text and "0.9 × forward kl" in page.text
+
+
+def test_what_diagnose_finds_stands_beside_the_curves(tmp_path: Path):
+    log = training_log(num_steps=100, components={"forward_kl": 1e-4, "cross_entropy": 1.0}, every=10, best=20)
+    written = WrittenStore(tmp_path / "store")
+    written.start("student", "teacher", "lost")
+    evidence = {"log.jsonl": log}
+    written.made("student", "train", metrics={"steps": 100}, parts={"model": "model"}, evidence=evidence)
+    whole = {"log.jsonl": training_log(num_steps=300, components={"cross_entropy": 1.0}, every=150)}
+    written.made("teacher", "train", metrics={"steps": 300}, parts={"model": "model"}, evidence=whole)
+    written.made("lost", "train", metrics={"steps": 3}, parts={"model": "model"})
+    text = Page(write_report(written.store, recipe=None, out=tmp_path / "r.html").read_text()).text
+    assert "wrong loss_imbalance student (" in text
+    assert "cross_entropy is 100 % [100 %, 100 %] of the weighted losses in steps 1-25" in text
+    assert "To change: even the weights out" in text
+    assert "From log.jsonl, steps 1 to 100" in text
+    assert re.search(
+        r"nothing found teacher \([0-9a-f]{8}, ledger line \d+\)\. 1\d of 21 symptoms could be looked for", text
+    )
+    assert text.count("log.jsonl is gone from the step's folder") == 1 and "not looked at" not in text
+
+
 def test_the_limit_of_a_file_is_the_tighter_of_its_own_and_its_gates(store: Store):
     limits = {step.name: limit_of(step) for step in read_evidence(store, recipe=None).steps}
     assert limits["q2_k"] == 0.05

@@ -2,7 +2,7 @@
 
 import pytest
 
-from demiurgic.core.errors import RecipeError
+from demiurgic.core.errors import RecipeError, UserError
 from demiurgic.run.store import Store
 from toys import recipe, statuses, walk
 
@@ -93,6 +93,10 @@ BROKEN = [
     ("some.count: many", "preset heavy: some.count: Input should be a valid integer"),
     ("some.count.deep: 1", 'preset heavy: some.count.deep: there is no "deep" to set'),
     ("count: 3", "preset heavy: count: wants STEP.FIELD=VALUE"),
+    ("mixed.like: some", "preset heavy: mixed.like: `like` is filled in before presets and --set"),
+    ("seed: many", "preset heavy: seed: wants a whole number, found 'many'"),
+    ("seed: null", "preset heavy: seed: wants a whole number, found None"),
+    ("mixed.seed: many", "preset heavy: mixed.seed: seed wants a whole number, found 'many'"),
     ("some.word: helo", 'Did you mean "hello"'),
 ]
 
@@ -105,6 +109,19 @@ def test_what_does_not_fit_is_found_with_its_line_whichever_is_chosen(tmp_path, 
     assert says in str(caught.value)
     assert "preset heavy: " in str(caught.value)
     assert caught.value.line == 7
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("seed=many", "--set seed=many: wants a whole number, found 'many'"),
+        ("mixed.like=some", "--set mixed.like=some: `like` is filled in before .* Set what it copies instead"),
+    ],
+)
+def test_set_is_answered_for_by_the_command_line_and_not_by_a_line_of_the_file(tmp_path, override, says):
+    with pytest.raises(UserError, match=says) as caught:
+        recipe(tmp_path, TEXT, overrides=(override,))
+    assert not isinstance(caught.value, RecipeError)
 
 
 def test_values_that_do_not_go_together_are_found(tmp_path):

@@ -37,6 +37,18 @@ def test_two_runs_on_one_store_are_refused_with_the_holder(tmp_path):
         assert set(statuses(walk(tmp_path)).values()) == {"made"}  # the lock went with the process
 
 
+def test_a_store_is_in_use_while_it_is_locked_and_not_after_a_crash(tmp_path):
+    store = Store(tmp_path / "store")
+    assert not store.in_use()
+    with store.locked():
+        assert store.in_use()
+    assert not store.in_use()
+    (store.path / "lock").write_text('{"pid": 1}')  # as a killed run leaves it
+    assert not store.in_use()
+    with store.locked():  # asking holds nobody up
+        pass
+
+
 def test_a_revoked_step_and_what_was_made_from_it_are_unusable(tmp_path):
     walk(tmp_path)
     store = Store(tmp_path / "store")

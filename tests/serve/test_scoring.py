@@ -74,6 +74,8 @@ def test_our_own_client_reads_what_the_server_says(server: str, folder: Path) ->
         ({"prompt_logprobs": 0}, "prompt_logprobs"),
         ({"prompt_logprobs": 10**6}, "prompt_logprobs"),
         ({"echo": True}, "echo"),
+        ({"stream": True}, "stream"),
+        ({"stream": "yes"}, "stream"),
         ({"n": 2}, "n"),
         ({"model": "other"}, "model"),
         ({"model": "echo"}, "prompt_logprobs"),
@@ -82,6 +84,11 @@ def test_our_own_client_reads_what_the_server_says(server: str, folder: Path) ->
 def test_what_it_is_not_for_is_refused_by_name(server: str, change: dict[str, Any], param: str) -> None:
     status, answer = score(server, {**ASKED, **change})
     assert (status // 100, answer["error"]["param"]) == (4, param)
+
+
+def test_what_clients_send_beside_it_and_changes_nothing_is_let_through(server: str) -> None:
+    more = {"stream": False, "echo": False, "top_p": 0.9, "seed": 3, "temperature": 0.5}
+    assert score(server, {**ASKED, **more})[1]["choices"] == score(server, ASKED)[1]["choices"]
 
 
 def test_a_request_without_the_one_thing_it_is_for_is_refused(server: str) -> None:

@@ -48,7 +48,7 @@ def test_the_order_of_items_does_not_move_the_interval() -> None:
 def test_blocks_of_draws_do_not_change_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "CELLS_AT_ONCE", 100)
     measured = simulated_pair(seed=3, num_clusters=30)[0]
-    assert bootstrap.resampled_totals([measured], seed=0, resamples=50).shape == (50, 2)
+    assert bootstrap.resampled_values([measured], seed=0, resamples=50).shape == (1, 50)
 
 
 def test_one_cluster_has_no_interval() -> None:

@@ -65,3 +65,26 @@ def test_another_number_of_processes_than_was_started_is_refused():
 
 def test_our_own_launch_is_taken_as_it_is():
     assert accelerator_on(CPU, "fp32", processes=1).num_processes == 1
+
+
+def test_a_gpu_that_is_named_is_the_one_that_is_used(monkeypatch: pytest.MonkeyPatch):
+    used: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", used.append)
+    monkeypatch.setattr("demiurgic.train.accelerator.autocast", lambda device, precision: None)
+    with pytest.raises(UserError, match="Accelerate was set up as"):  # there is none
+        accelerator_on(torch.device("cuda:1"), "fp32", processes=1)
+    assert used == [torch.device("cuda:1")]
+
+
+@pytest.mark.parametrize(
+    ("name", "processes", "message"),
+    [
+        ("cuda:1", 2, "cuda:1 was asked for by 2 processes, which take a GPU each.*gpu_ids"),
+        ("cuda:2", 1, "cuda:2 was asked for, and torch counts 2 GPUs"),
+    ],
+)
+def test_a_gpu_that_cannot_be_used_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, processes: int, message: str):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UserError, match=message):
+        accelerator_on(torch.device(name), "fp32", processes=processes)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,26 @@ def test_gradient_norms_are_logged_where_they_were_asked_for_and_change_nothing(
     assert line["gradient_norm"] <= sum(norms) * (1 + 1e-5)
     without = in_phases(folder, tmp_path / "without", gradient_norms_every=None)
     assert same_weights(without / "model", folder / "whole" / "model")
+
+
+def test_passes_for_the_log_are_no_training_seconds(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def slow(*arguments: Any, **more: Any) -> dict[str, float]:
+        time.sleep(1000)
+        return component_norms(*arguments, **more)
+
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    clock = time.perf_counter
+    monkeypatch.setattr(time, "perf_counter", lambda: clock() + now)
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr("demiurgic.train.loop.component_norms", slow)
+    step = train(folder, str(tmp_path / "s"), gradient_norms_every=1)
+    assert now == 2000
+    assert max(line["seconds"] for line in log_of(step)) < 1000
 
 
 def test_a_training_in_phases_that_was_stopped_twice_is_one_that_was_not(folder: Path, tmp_path: Path):

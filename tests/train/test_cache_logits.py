@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pydantic import ValidationError
 
 from caches import capture, start_and_teacher, windows_of
@@ -13,7 +14,7 @@ from demiurgic.core.artifacts import Manifest, Model, Tokens
 from demiurgic.core.errors import UserError
 from demiurgic.core.records import Row
 from demiurgic.run.step import step_key
-from demiurgic.train.cache_logits import STAGE, CacheLogitsConfig
+from demiurgic.train.cache_logits import STAGE, CacheLogitsConfig, too_little_is_a_users_matter
 from pretrained import pretrained, write_tokenizer
 from tiny_models import LINES
 from tiny_training import artifact, log_of, same_weights, tiny_start, tiny_tokens, train
@@ -81,8 +82,10 @@ def test_the_summary_says_what_it_costs_and_how_good_the_teacher_is(folder: Path
     for form in KEEPS:
         found = metrics(form)
         assert found["tokens"] == num_tokens
-        sizes = [path.stat().st_size for path in (folder / form / form).iterdir() if path.suffix == ".bin"]
-        assert found["bytes_per_token"] == pytest.approx(sum(sizes) / num_tokens)
+        sizes = {path: path.stat().st_size for path in (folder / form / form).iterdir()}
+        rows = sum(size for path, size in sizes.items() if path.suffix == ".bin")
+        assert found["bytes_per_token"] == pytest.approx(rows / num_tokens)
+        assert found["bytes"] == sum(sizes.values())
         assert found["tokens_per_second"] > 0
         assert found["teacher_nats_per_token"] == pytest.approx(metrics("hidden")["teacher_nats_per_token"])
     assert 0 < metrics("top_k")["kept_mass"] < 1
@@ -92,7 +95,7 @@ def test_the_summary_says_what_it_costs_and_how_good_the_teacher_is(folder: Path
 def test_the_key_depends_on_tokens_teacher_and_what_is_kept_and_not_on_the_batch(folder: Path, tmp_path: Path):
     others = {
         key(folder),
-        key(folder, seed=2),
+        key(folder, seed=2),  # which words are drawn
         key(folder, keep=KEEPS["hidden"]),
         key(folder, teacher=folder / "start"),
         key(folder, keep={"use": "samples", "draws": 51}),
@@ -100,6 +103,13 @@ def test_the_key_depends_on_tokens_teacher_and_what_is_kept_and_not_on_the_batch
     }
     assert len(others) == 6
     assert key(folder, batch=3) == key(folder)
+
+
+@pytest.mark.parametrize("form", ["hidden", "top_k"])
+def test_where_nothing_is_drawn_the_seed_is_no_part_of_the_key(folder: Path, form: str):
+    assert key(folder, keep=KEEPS[form], seed=1) == key(folder, keep=KEEPS[form], seed=2)
+    assert Manifest.read(folder / form).seed is None
+    assert Manifest.read(folder / "samples").seed == 3
 
 
 @pytest.mark.parametrize("form", ["hidden", "samples"])
@@ -129,6 +139,28 @@ def test_a_cache_is_trained_from_when_its_teacher_is_gone(folder: Path, tmp_path
 def test_more_words_than_there_are_cannot_be_kept(folder: Path, tmp_path: Path):
     with pytest.raises(UserError, match="keep.k is 301, and the vocabulary of .* has 300 words"):
         capture(folder, tmp_path / "s", {"use": "top_k", "k": 301})
+
+
+def test_draws_that_fit_no_row_are_refused_before_the_teacher_is_loaded(tmp_path: Path):
+    start_and_teacher(tmp_path)
+    tokens = tmp_path / "rows" / "tokens"
+    facts = json.loads((tokens / "tokens.json").read_text())
+    (tokens / "tokens.json").write_text(json.dumps(facts | {"vocab_size": 1 << 24}))
+    artifact(tokens, kind="tokens")
+    (tmp_path / "teacher" / "model" / "model.safetensors").write_bytes(b"nothing to load")
+    artifact(tmp_path / "teacher" / "model", kind="model")
+    with pytest.raises(UserError, match="Set draws to 256 or less"):
+        capture(tmp_path, "cache", {"use": "samples", "draws": 1000})
+
+
+def test_a_capture_without_memory_says_what_to_change(folder: Path):
+    with (
+        pytest.raises(UserError, match=r"teacher's weights alone take .*\. Set batch: 4 \(now 8\).*--device cpu"),
+        too_little_is_a_users_matter(config(folder)),
+    ):
+        torch.empty(1 << 50)
+    with pytest.raises(RuntimeError, match="shapes differ"), too_little_is_a_users_matter(config(folder)):
+        raise RuntimeError("shapes differ")
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """Checkpoints: one whole one at any instant, and everything in it."""
 
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
 from demiurgic.core.errors import UserError
-from demiurgic.train.checkpoint import Checkpoint, Checkpoints, Progress
+from demiurgic.train.checkpoint import Checkpoint, CheckpointPace, Checkpoints, Progress
 
 
 def checkpoint(step: int, *, best_step: int = 0) -> Checkpoint:
@@ -66,3 +67,41 @@ def test_a_damaged_one_is_named(tmp_path: Path):
     state.write_bytes(state.read_bytes()[:100])
     with pytest.raises(UserError, match="is damaged"):
         checkpoints.newest()
+
+
+def test_what_was_read_outlives_its_file(tmp_path: Path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.write(checkpoint(3))
+    found = checkpoints.newest()
+    assert found is not None
+    checkpoints.write(checkpoint(4))
+    assert torch.equal(found.weights["weight"], torch.full((3,), 3.0))
+
+
+def test_the_slower_the_writing_the_rarer_the_checkpoints(monkeypatch: pytest.MonkeyPatch):
+    now = 100.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    pace = CheckpointPace(30)
+    now += 29
+    assert not pace.is_due()
+    now += 1
+    assert pace.is_due()
+    with pace.writing():
+        now += 3
+    now += 59
+    assert not pace.is_due()
+    now += 1
+    assert pace.is_due()
+    with pace.writing():
+        now += 1
+    now += 30
+    assert pace.is_due()
+
+
+def test_after_every_step_is_after_every_step(monkeypatch: pytest.MonkeyPatch):
+    now = 100.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    pace = CheckpointPace(0)
+    with pace.writing():
+        now += 3
+    assert pace.is_due()

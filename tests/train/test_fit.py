@@ -1,6 +1,7 @@
 """Padded vocabularies of one family teach one another; other vocabularies do not."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,17 @@ import pytest
 import torch
 
 from caches import some_windows
+from demiurgic.core.artifacts import Manifest
 from demiurgic.core.errors import UserError
+from demiurgic.core.metric import Metric, Summary
+from demiurgic.models.likelihood import token_nats
 from demiurgic.models.load import load_model
 from demiurgic.models.windows import Windows
 from demiurgic.train.fit import refuse_other_vocabulary
 from demiurgic.train.objective import objective
 from demiurgic.train.signals.live import LiveTeacher
 from pretrained import pretrained
-from tiny_training import artifact, components, log_of, tiny_tokens, train
+from tiny_training import artifact, components, log_of, other_tokens, tiny_start, tiny_tokens, train
 
 NUM_TOKENS = 320
 SMALL = {"hidden_size": 64, "intermediate_size": 64}
@@ -79,6 +83,34 @@ def test_a_student_is_trained_by_a_teacher_with_more_padding(tmp_path: Path):
     assert config["vocab_size"] == 352
 
 
+def test_the_held_out_losses_of_student_and_teacher_are_over_the_tokenizers_words(tmp_path: Path):
+    start, teacher = model(tmp_path / "start", 352, std=0.02), model(tmp_path / "teacher", 384, seed=1)
+    tiny_tokens(tmp_path / "rows", start)
+    others = other_tokens(tmp_path / "others", start)
+    step = train(tmp_path, teacher=teacher, losses=["forward_kl"], held_out=others, steps=2)
+    told = next(line["held_out"] for line in log_of(step) if "held_out" in line)
+    for folder, found in ((step / "model", "nats_per_token"), (teacher, "teacher_nats_per_token")):
+        assert told[found] == pytest.approx(nats_per_token(folder, others, vocab_size=NUM_TOKENS), rel=1e-5)
+        assert told[found] < nats_per_token(folder, others, vocab_size=None) - 1e-3
+
+
+def nats_per_token(folder: Path, tokens: Path, *, vocab_size: int | None) -> float:
+    windows = Windows.open(tokens)
+    batch = some_windows(windows, *range(len(windows)))
+    loaded = load_model(folder, device="cpu")
+    nats_BT = token_nats(loaded, batch.ids_BT, documents_BT=batch.documents_BT, vocab_size=vocab_size)
+    return float((nats_BT * batch.weights_BT).sum() / batch.weights_BT.sum())
+
+
+def test_windows_with_pieces_of_rows_are_refused_where_documents_count_the_same(tmp_path: Path):
+    start = model(tmp_path / "start", 352)
+    pieces = tiny_tokens(tmp_path / "rows", start)
+    whole = tiny_tokens(tmp_path / "whole", start, length=128)
+    with pytest.raises(UserError, match=r"of the 6 rows of .* are cut into pieces. Tokenize with packing: fit"):
+        train(tmp_path, average="documents", data=pieces)
+    train(tmp_path, average="documents", data=whole)
+
+
 def refuse(teacher: Path, reader: Path, vocab_size: int) -> None:
     refuse_other_vocabulary(load_model(teacher, device="cpu"), teacher=teacher, reader=reader, vocab_size=vocab_size)
 
@@ -126,3 +158,13 @@ def add_token(folder: Path, text: str, number: int) -> None:
     content = json.loads(path.read_text())
     content["added_tokens"].append({**content["added_tokens"][0], "id": number, "content": text})
     path.write_text(json.dumps(content))
+
+
+def test_seconds_of_another_number_of_processes_are_no_measure(tmp_path: Path):
+    trained = tiny_start(tmp_path / "trained")
+    manifest = Manifest.read(trained.parent)
+    seconds = Summary({"train_seconds": Metric.exact(9)})
+    replace(manifest, took={"processes": 4}, summary=seconds).write(trained.parent)
+    tiny_tokens(tmp_path / "rows", tiny_start(tmp_path / "start"))
+    with pytest.raises(UserError, match="trained was trained with --processes 4, and this .* with --processes 1: "):
+        train(tmp_path, match_seconds=trained, warmup_steps=30)

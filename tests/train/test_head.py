@@ -18,6 +18,7 @@ from transformers import (
 
 from demiurgic.models.head import output_head
 from demiurgic.models.likelihood import token_nats
+from demiurgic.models.precision import native_bf16
 from demiurgic.train.checkpointed_loss import checkpointed_losses, needs_checkpointing
 from demiurgic.train.chunk import Workspace
 from demiurgic.train.head import Head
@@ -56,6 +57,7 @@ def model_of(name: str) -> PreTrainedModel:
     return model
 
 
+needs_bf16 = pytest.mark.skipif(not native_bf16(torch.device("cpu")), reason="in fp32 on a processor without bf16")
 IDS_BT = torch.arange(24).reshape(2, 12) % V
 every_head = pytest.mark.parametrize("name", CONFIGS)
 
@@ -124,11 +126,18 @@ def test_the_nats_of_a_token_are_those_of_the_models_own_logits(name: str):
     torch.testing.assert_close(nats_BT[:, 1:], wanted_BT, rtol=1e-5, atol=1e-5)
 
 
+@needs_bf16
+def test_the_gradient_of_the_hidden_states_is_rounded_to_bf16_in_the_product_alone():
+    """What a token weighs is multiplied in fp32."""
+    found_ND = Head(output_head(model_of("llama")), bf16=True).hidden_gradient(torch.randn(24, V))
+    assert found_ND.dtype == torch.float32
+
+
 def test_a_plain_head_needs_no_checkpointing():
     assert not needs_checkpointing(model_of("phi"))
 
 
-@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("bf16", [False, pytest.param(True, marks=needs_bf16)])
 @pytest.mark.parametrize("name", ["llama", "phi"])
 def test_a_lora_on_the_head_is_trained(name: str, bf16: bool):
     pytest.importorskip("peft")

@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 
 from demiurgic.core.errors import UserError
+from demiurgic.core.registry import Registry
 from demiurgic.core.seeds import Seeds
 from demiurgic.models.load import load_model
 from demiurgic.train.batch import TokenBatch
 from demiurgic.train.components import Component
 from demiurgic.train.hidden_loss import HiddenPair, projections
-from demiurgic.train.losses import LOSSES
+from demiurgic.train.losses import LOSSES, LossOptions
 from demiurgic.train.objective import objective
+from demiurgic.train.open_teacher import teacher_layers
 from demiurgic.train.signals.live import LiveTeacher
 from tiny_models import tiny_model
 from tiny_training import components
@@ -53,6 +55,17 @@ def batch() -> TokenBatch:
 
 def chosen(*losses: Any) -> tuple[tuple[Component, ...], list[Any]]:
     return components(*losses), [LOSSES.choose(loss) for loss in losses]
+
+
+def test_a_loss_without_options_for_its_layers_asks_for_the_final_ones():
+    registry = Registry("losses", package="toy_words", shared=LossOptions)
+
+    @registry.register("hidden_l1", reads="hidden")
+    def hidden_l1(pair: HiddenPair) -> Tensor:
+        """Absolute differences."""
+        return (pair.student_NE - pair.teacher_NE).abs().mean(dim=-1)
+
+    assert teacher_layers([registry.choose("hidden_l1"), LOSSES.choose("forward_kl")]) == [-1]
 
 
 def module_of(folders: dict[str, Path], *losses: Any, against: LiveTeacher) -> Any:

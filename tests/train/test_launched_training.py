@@ -13,6 +13,7 @@ import pytest
 
 from demiurgic.core.artifacts import Manifest
 from demiurgic.core.errors import UserError
+from demiurgic.core.optional import installed
 from demiurgic.models.load import load_model
 from demiurgic.run.context import Context, Launcher
 from tiny_training import artifact, distil, log_of, other_tokens, quiet, tiny_start, tiny_tokens, train
@@ -63,7 +64,20 @@ def numbers(line: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-@pytest.mark.parametrize(("first", "then"), [("ddp", "fsdp2"), ("fsdp2", "ddp")])
+needs_deepspeed = pytest.mark.skipif(
+    not installed("deepspeed"), reason='DeepSpeed is not installed: pip install "demiurgic[deepspeed]"'
+)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ("ddp", "fsdp2"),
+        ("fsdp2", "ddp"),
+        pytest.param("ddp", "deepspeed", marks=needs_deepspeed),
+        pytest.param("deepspeed", "fsdp2", marks=needs_deepspeed),
+    ],
+)
 def test_killed_in_one_way_and_gone_on_with_in_the_other_it_agrees_with_one_process(
     folder: Path, tmp_path: Path, first: str, then: str
 ):

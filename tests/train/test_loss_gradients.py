@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from demiurgic.models.head import LogitRule, OutputHead
+from demiurgic.models.precision import native_bf16
 from demiurgic.train.checkpointed_loss import checkpointed_losses
 from demiurgic.train.chunk import STRIP_BYTES, Workspace
 from demiurgic.train.components import Component
@@ -100,6 +101,7 @@ def assert_exact(made: Example, losses: Losses, value_of: Callable[[Tensor], Ten
 
 every_temperature = pytest.mark.parametrize("temperature", TEMPERATURES)
 every_divergence = pytest.mark.parametrize("name", DIVERGENCES)
+needs_bf16 = pytest.mark.skipif(not native_bf16(torch.device("cpu")), reason="in fp32 on a processor without bf16")
 both_variants = pytest.mark.parametrize("losses_of", [head_losses, checkpointed_losses])
 
 
@@ -121,10 +123,11 @@ def test_a_divergence_from_a_whole_distribution_is_exact(losses_of: Any, name: s
 @every_temperature
 @every_divergence
 @pytest.mark.parametrize("fill", [0, 3], ids=["full_rows", "filled_rows"])
+@both_variants
 def test_a_divergence_from_the_likeliest_words_is_that_of_the_coarse_distributions(
-    name: str, temperature: float, fill: int
+    losses_of: Any, name: str, temperature: float, fill: int
 ):
-    made = example()
+    made = replace(example(), losses_of=losses_of)
     made.said = ToldTeacher(top_k(made.teacher_NV, k=5, fill=fill))
     losses = made.losses({"use": name, "temperature": temperature})
     told = top_k(made.teacher_NV, k=5)
@@ -140,8 +143,9 @@ def test_with_every_word_among_the_likeliest_it_is_that_of_the_whole(name: str):
 
 
 @every_temperature
-def test_forward_kl_on_drawn_words_is_exact(temperature: float):
-    made = example()
+@both_variants
+def test_forward_kl_on_drawn_words_is_exact(losses_of: Any, temperature: float):
+    made = replace(example(), losses_of=losses_of)
     said = drawn(made.teacher_NV, num_draws=9, seed=2, temperature=temperature)
     made.said = ToldTeacher(said)
     losses = made.losses({"use": "forward_kl", "temperature": temperature})
@@ -228,13 +232,15 @@ def made_total(made: Example) -> float:
     return replace(made, said=None).losses("forward_kl").total.item()
 
 
-def test_in_bf16_values_are_exact_and_gradients_within_one_percent():
-    made = example()
+@needs_bf16
+@both_variants
+def test_in_bf16_values_are_exact_and_gradients_within_one_percent(losses_of: Any):
+    made = replace(example(), losses_of=losses_of)
     total, wanted = made.plain(partial(whole, "forward_kl", teacher_NV=made.teacher_NV.double(), temperature=1.0))
     losses = made.losses("forward_kl", bf16=True)
     assert losses.total.item() == pytest.approx(total, rel=1e-6)
     for found, gradient in zip(made.gradients(losses), wanted, strict=True):
-        assert relative_error(found, gradient) < 1e-2
+        assert 1e-5 < relative_error(found, gradient) < 1e-2
 
 
 @pytest.mark.parametrize("beta", [0.1, 0.5, 0.9])
@@ -248,7 +254,7 @@ def test_jsd_is_never_negative_near_a_student_in_bf16(beta: float):
         made.weights_N = torch.eye(N)[0]
         for token in range(N):
             made.weights_N = torch.eye(N)[token]
-            assert made.losses({"use": "jsd", "beta": beta}).total.item() >= -1e-12
+            assert made.losses({"use": "jsd", "beta": beta}, bf16=True).total.item() >= -1e-12
 
 
 def test_hidden_states_in_bf16_get_their_gradient_in_bf16():

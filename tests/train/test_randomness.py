@@ -6,18 +6,11 @@ import numpy as np
 import torch
 
 from demiurgic.core.seeds import Seeds
-from demiurgic.train.randomness import random_state, seed_randomness, set_random_state
+from demiurgic.train.randomness import seed_randomness
 
 
 def draw() -> list[float]:
     return [random.random(), float(np.random.rand()), float(torch.rand(()))]
-
-
-def test_they_go_on_where_they_were():
-    state = random_state()
-    first = draw()
-    set_random_state(state)
-    assert draw() == first
 
 
 def test_a_step_draws_the_same_whatever_was_drawn_before():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from demiurgic.core.artifacts import Artifact, Logits, Manifest, Model, Tokens
+from demiurgic.core.artifacts import Artifact, Dataset, Logits, Manifest, Model, Tokenizer, Tokens
 from demiurgic.run.stage import Reference, keyed
 from demiurgic.train.aims import Aims
 from demiurgic.train.cache_logits import CacheLogitsConfig
@@ -19,6 +19,7 @@ from demiurgic.train.curriculum import Curriculum
 from demiurgic.train.losses import LOSSES
 from demiurgic.train.on_policy import OnPolicy
 from demiurgic.train.schedule_checks import idle_step
+from demiurgic.train.tokenize import TokenizeConfig
 from tiny_training import artifact
 
 
@@ -141,6 +142,54 @@ def test_a_served_teacher_is_asked_at_temperature_1():
     assert "a served teacher can be asked at 1 alone" in refusal({**KL, "temperature": 2}, teacher=TEACHERS["served"])
 
 
+# tokens of a cache
+
+
+def tokens(step: str, **values: Any) -> Reference:
+    """Of a `tokenize` step that was not made yet."""
+    given = {"data": "raw", "tokenizer": "words", "length": 64, **values}
+    resolved = {"raw": Reference("raw", "rows", Dataset), "words": Reference("words", "words", Tokenizer)}
+    config = TokenizeConfig.model_validate(given, context={"resolve": lambda text, kinds: resolved[text]})
+    return Reference(step, "tokens", Tokens, config)
+
+
+def trained_on(data: Reference, *, cached: Reference) -> None:
+    def cache_of(text: str, kinds: Any) -> Reference:
+        return cached if text == "rows" else resolve(text, kinds)
+
+    values = {"teacher": "teacher", "data": "rows", "keep": {"use": "top_k"}}
+    cache = CacheLogitsConfig.model_validate(values, context={"resolve": cache_of})
+    known = {"rows": data, "cache": Reference("cache", "top_k", Logits, cache)}
+    given = {"model": "student", "data": "rows", "losses": [KL], "teacher": "cache", "steps": 9}
+    TrainConfig.model_validate(given, context={"resolve": lambda text, kinds: known.get(text) or resolve(text, kinds)})
+
+
+def test_a_cache_of_other_tokens_is_refused_before_it_is_paid_for():
+    with pytest.raises(ValidationError, match=r"cache.top_k is made of the tokens long.tokens, and data is short.to"):
+        trained_on(tokens("short"), cached=tokens("long", length=128))
+
+
+def test_two_names_of_the_same_tokens_are_the_same_tokens():
+    trained_on(tokens("rows"), cached=tokens("rows"))
+    trained_on(tokens("rows"), cached=tokens("again"))
+    trained_on(Reference("rows", "tokens", Tokens), cached=Reference("rows", "tokens", Tokens))
+
+
+# words of teachers
+
+
+def test_a_recorded_teacher_goes_through_a_cache():
+    said = refusal(KL, teacher={"use": "recorded", "logprobs": "answers.logprobs"})
+    assert "make a step {use: cache_logits, data: …, tokenizer: …, keep: {use: top_k, k: 20}, teacher: {use:" in said
+    assert refusal(KL, teacher={"use": "serve"}).startswith("Input should be 'served'")
+
+
+@pytest.mark.parametrize("teacher", [{"use": "live"}, {"provider": "openai"}])
+def test_the_forms_of_a_captured_teacher_are_named(teacher: Any):
+    with pytest.raises(ValidationError, match="the name of a step that makes a model, {use: served, provider: …}, or"):
+        CacheLogitsConfig.model_validate({"teacher": teacher, "data": "rows"}, context={"resolve": resolve})
+
+
 # on-policy
 
 
@@ -258,6 +307,8 @@ def test_patience_counts_looks_at_held_out():
 def test_a_share_of_the_tokens_goes_with_every_loss():
     for name in ("forward_kl", "cross_entropy", "reverse_kl"):
         config({"use": name, "top_entropy": 0.2}, KL)
+    config({**KL, "top_entropy": 1e-6})
+    assert "greater than or equal to 0.000001" in refusal({**KL, "top_entropy": 1e-30})
 
 
 def test_a_schedule_enters_the_key_as_it_is_written():

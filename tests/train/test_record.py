@@ -117,11 +117,11 @@ class Bar:
         self.shown.append(text)
 
 
-def test_lines_are_said_only_where_no_bar_is_drawn(capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize("live", [False, True])
+def test_a_step_that_is_due_is_said_and_every_step_shown_beside_the_bar(capsys: pytest.CaptureFixture[str], live: bool):
     console, bar = Console(), Bar()
-    Announcer(console, bar).step(record())
-    assert capsys.readouterr().err.startswith("  step 3 of 40")
-    console.live = True
-    Announcer(console, bar).step(record())
-    assert capsys.readouterr().err == ""
+    console.live = live
+    for step in (3, 39):
+        Announcer(console, bar).step(record(step=step, num_steps=1000))
+    assert capsys.readouterr().err == announcement(record(num_steps=1000)) + "\n"
     assert bar.shown == [bar_text(record())] * 2

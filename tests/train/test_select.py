@@ -35,9 +35,21 @@ def test_of_equally_uncertain_tokens_the_first_are_chosen():
     assert chosen([1.0] * 10, [0] * 10, share=0.3).index_S.tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize(("share", "count", "kept"), [(0.1, 30, 3), (0.2, 5, 1), (0.07, 100, 7), (0.2, 6, 2)])
+@pytest.mark.parametrize(
+    ("share", "count", "kept"),
+    [(0.1, 30, 3), (0.2, 5, 1), (0.07, 100, 7), (0.2, 6, 2), (1 / 3, 3_000, 1_000), (0.123456789, 2_000_000, 246_914)],
+)
 def test_the_share_is_rounded_up_exactly(share: float, count: int, kept: int):
     assert len(chosen(list(range(count)), [0] * count, share=share).index_S) == kept
+
+
+def test_the_smallest_share_of_a_recipe_keeps_a_token():
+    assert len(chosen(list(range(3_000)), [0] * 3_000, share=1e-6).index_S) == 1
+
+
+def test_a_share_of_nothing_is_no_share():
+    with pytest.raises(AssertionError, match="keeps none"):
+        chosen([1.0, 2.0], [0, 0], share=1e-9)
 
 
 def test_weights_keep_their_proportions():

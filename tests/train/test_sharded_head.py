@@ -1,10 +1,5 @@
 """A head that is spread over two processes: the gradient of each shard is the mean of what both found."""
 
-import os
-import pickle
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,20 +12,9 @@ from demiurgic.train.chunk import Workspace
 from demiurgic.train.head_loss import head_losses
 from demiurgic.train.walk import Supervised
 from tiny_training import FixedTeacher, components
+from two_processes import on_two_processes
 
 V, D, N = 33, 8, 20
-
-WORKER = """
-import pickle, sys
-from pathlib import Path
-sys.path[:0] = [{tests!r}, {here!r}]
-import torch.distributed
-torch.distributed.init_process_group("gloo")
-from test_sharded_head import gradient_of_a_shard
-rank = torch.distributed.get_rank()
-Path({out!r}).with_suffix(f".{{rank}}").write_bytes(pickle.dumps(gradient_of_a_shard(rank)))
-torch.distributed.destroy_process_group()
-"""
 
 
 def weight() -> Tensor:
@@ -44,13 +28,15 @@ def tokens_of(rank: int) -> tuple[Tensor, Supervised]:
     return hidden_ND, Supervised(labels_N, torch.full((N,), 1 / N), teacher)
 
 
-def gradient_of_a_shard(rank: int) -> tuple[float, Tensor]:
+def gradient_of_a_shard() -> tuple[float, Tensor]:
+    import torch.distributed as dist
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
+    dist.init_process_group("gloo")
     mesh = init_device_mesh("cpu", (2,))
     sharded = distribute_tensor(weight(), mesh, [Shard(0)]).requires_grad_()
-    hidden_ND, tokens = tokens_of(rank)
+    hidden_ND, tokens = tokens_of(dist.get_rank())
     chosen = components("jsd", "cross_entropy")
     losses = checkpointed_losses(hidden_ND, OutputHead(sharded), tokens, components=chosen, workspace=Workspace())
     losses.total.backward()
@@ -59,19 +45,7 @@ def gradient_of_a_shard(rank: int) -> tuple[float, Tensor]:
 
 
 def test_a_head_spread_over_two_processes_gets_the_mean_gradient(tmp_path: Path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    here = Path(__file__).parent
-    code = WORKER.format(tests=str(here.parent), here=str(here), out=str(tmp_path / "out"))
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **common, "RANK": str(rank)})
-        for rank in range(2)
-    ]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
-    found = [pickle.loads((tmp_path / "out").with_suffix(f".{rank}").read_bytes()) for rank in range(2)]
-
+    found = on_two_processes(gradient_of_a_shard, out=tmp_path)
     gradients = []
     for rank in range(2):
         weight_VD = weight().requires_grad_()

@@ -7,7 +7,11 @@ import pytest
 import torch
 
 from demiurgic.core.errors import UserError
-from tiny_training import log_of, tiny_start, tiny_tokens, train
+from demiurgic.models.attention import SHORT_WINDOW
+from demiurgic.models.windows import Windows
+from demiurgic.train.config import TrainConfig
+from demiurgic.train.student import open_student
+from tiny_training import LENGTH, log_of, tiny_start, tiny_tokens, train
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +53,21 @@ def test_the_implementation_changes_rounding_alone(folder: Path, tmp_path: Path,
     plain = train(folder, str(tmp_path / "plain"), steps=2)
     found = train(folder, str(tmp_path / "s"), steps=2, attention=name)
     assert losses_and_norms(found) == pytest.approx(losses_and_norms(plain), rel=1e-4)
+
+
+def test_what_the_student_writes_counts_for_the_choice_of_attention(tmp_path: Path):
+    start = tiny_start(tmp_path / "start", layers=1, context=2048)
+    tokens = tiny_tokens(tmp_path / "rows", start)
+    given = {"model": str(start), "data": str(tokens), "teacher": str(start), "losses": ["reverse_kl"], "steps": 1}
+
+    def attention(**more: Any) -> str:
+        config = TrainConfig.model_validate({**given, **more})
+        student = open_student(config, None, [Windows.open(tokens)], device="cpu", seed=0)
+        return str(student.config._attn_implementation)
+
+    assert attention() == "eager"
+    assert attention(on_policy={"max_new_tokens": SHORT_WINDOW - LENGTH}) == "eager"
+    assert attention(on_policy={"max_new_tokens": SHORT_WINDOW}) == "sdpa"
 
 
 def test_compile_compiles_the_blocks_and_the_names_of_weights_stay(

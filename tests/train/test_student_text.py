@@ -111,6 +111,18 @@ def test_the_text_of_a_step_is_the_same_whenever_and_by_however_many_rows_it_is_
     assert same_text(source(folder, writer, rows=3).text(3), again)
 
 
+def test_a_window_that_comes_twice_in_a_step_is_written_on_twice(folder: Path, writer: Writer):
+    found = source(folder, writer)
+    num_windows = len(found.data.windows)
+    data = replace(found.data, order=Order(num_windows, batch=2 * num_windows, seeds=Seeds(0)))
+    text = replace(found, data=data).text(0)
+    assert sorted(text.windows) == sorted([*range(num_windows)] * 2)
+    prompts = np.where(text.batch.weights_BT == 0, text.batch.ids_BT, -1)
+    assert len(np.unique(prompts, axis=0)) < len(prompts)
+    answers = np.unique(text.batch.ids_BT, axis=0)
+    assert len(answers) > len(talks())
+
+
 def test_another_seed_writes_another_text(folder: Path, writer: Writer):
     assert not same_text(source(folder, writer, seed=8).text(3), source(folder, writer).text(3))
 

@@ -1,4 +1,6 @@
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -125,3 +127,50 @@ def test_a_run_with_a_tracker_that_is_not_known_stops_before_its_first_step(tmp_
     found = CliRunner().invoke(cli, command)
     assert 'Did you mean "wandb"?' in str(found.exception)
     assert not (tmp_path / "store").exists()
+
+
+class Service:
+    """A package of a service that prints to stdout whatever it is asked, and keeps how runs were opened."""
+
+    def __init__(self) -> None:
+        self.opened: list[dict[str, Any]] = []
+
+    def Settings(self, **settings: Any) -> dict[str, Any]:
+        return settings
+
+    def init(self, **asked: Any) -> Any:
+        print("* Run initialized")
+        self.opened.append(asked)
+        return SimpleNamespace(log=lambda scalars, step: print("logged"), finish=lambda: print("finished"))
+
+
+@pytest.fixture(params=["wandb", "trackio"])
+def service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Service]:
+    found = Service()
+    monkeypatch.setitem(sys.modules, request.param, found)
+    monkeypatch.setattr("demiurgic.core.optional.installed", lambda module: True)
+    return request.param, found
+
+
+def send(name: str, folder: Path, step: int) -> None:
+    with Trackers([name], folder=folder, run="student-0123", console=Console(quiet=True)) as trackers:
+        trackers.write({"step": step, "total": 1.0})
+
+
+def test_what_a_service_prints_does_not_get_into_the_results(
+    tmp_path: Path, service: tuple[str, Service], capsys: pytest.CaptureFixture[str]
+):
+    send(service[0], tmp_path, 1)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines() == ["* Run initialized", "logged", "finished"]
+
+
+def test_only_a_training_that_goes_on_goes_on_with_its_run(tmp_path: Path, service: tuple[str, Service]):
+    name, found = service
+    for folder, step in [("a", 1), ("a", 8), ("b", 1)]:
+        send(name, tmp_path / folder, step)
+    number = "id" if name == "wandb" else "name"
+    first, second, other = (opened[number] for opened in found.opened)
+    assert first == second != other
+    assert [opened["resume"] == "allow" for opened in found.opened] == [False, True, False]

@@ -1,10 +1,5 @@
 """Two processes that share a batch agree with one that has it all."""
 
-import os
-import pickle
-import socket
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,21 +19,11 @@ from demiurgic.train.parallel import spread_with_optimizer, unwrapped
 from demiurgic.train.weights import optimizer_state, put_back, put_back_optimizer, trained_weights, whole
 from tiny_models import tiny_model
 from tiny_training import components
+from two_processes import on_two_processes
 
 needs_deepspeed = pytest.mark.skipif(
     not installed("deepspeed"), reason='DeepSpeed is not installed: pip install "demiurgic[deepspeed]"'
 )
-WORKER = """
-import pickle, sys
-from pathlib import Path
-sys.path[:0] = [{tests!r}, {here!r}]
-from test_two_processes import step_on_a_batch
-result = step_on_a_batch(Path({model!r}), {strategy!r})
-import torch.distributed
-assert torch.distributed.get_world_size() == 2
-Path({out!r}).with_suffix(f".{{torch.distributed.get_rank()}}").write_bytes(pickle.dumps(result))
-torch.distributed.destroy_process_group()
-"""
 
 
 @dataclass(frozen=True)
@@ -88,6 +73,11 @@ def step_on_a_batch(folder: Path, strategy: Strategy) -> Step:
     return Step(found, norm, gradients, arrays(weights), {n: arrays(moments) for n, moments in state["state"].items()})
 
 
+def facts_of_a_step(folder: Path, strategy: Strategy) -> dict[str, Any]:
+    """The step's fields: this module is another one in each process, and so is its class."""
+    return vars(step_on_a_batch(folder, strategy))
+
+
 def arrays(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
     return {name: tensor.numpy() for name, tensor in tensors.items()}
 
@@ -102,21 +92,11 @@ def whole_gradient(parameter: torch.nn.Parameter) -> torch.Tensor:
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp2", pytest.param("deepspeed", marks=needs_deepspeed)])
 def test_two_processes_make_the_step_of_one(tmp_path: Path, strategy: Strategy):
-    model, out = tiny_model(tmp_path / "model", layers=1), tmp_path / "result"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    here = Path(__file__).parent
-    script = WORKER.format(tests=str(here.parent), here=str(here), model=str(model), out=str(out), strategy=strategy)
-    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"} for rank in range(2)]
-    children = [
-        subprocess.Popen([sys.executable, "-c", script], env={**os.environ, **shared, **rank}) for rank in ranks
-    ]
-    assert [child.wait() for child in children] == [0, 0]
+    model = tiny_model(tmp_path / "model", layers=1)
+    (tmp_path / "out").mkdir()
+    together = on_two_processes(facts_of_a_step, model, strategy, out=tmp_path / "out")
     alone = step_on_a_batch(model, strategy)
-    for rank in range(2):
-        found = pickle.loads(out.with_suffix(f".{rank}").read_bytes())
+    for found in (Step(**facts) for facts in together):
         assert found.gradient.total == pytest.approx(alone.gradient.total, rel=1e-6)
         assert found.gradient.tokens == alone.gradient.tokens
         assert found.norm == pytest.approx(alone.norm, rel=1e-5)

@@ -70,7 +70,7 @@ def origin_of(manifest: Manifest) -> Origin:
             _add(kinds, facts.get("kinds", {}))
     stages = {step["stage"] for step in taught.values()}
     inputs = [manifest.inputs, *(step["inputs"] for step in taught.values())]
-    teachers = {f"{found['step']} ({found['key'][:8]})" for given in inputs for found in _teachers(given)}
+    teachers = {f"{found['step']} ({found['key'][:8]})" for given in inputs for found in _teachers(given, steps)}
     return Origin(sources, kinds, tuple(sorted(teachers)), "create" in stages and "fetch" not in stages)
 
 
@@ -161,8 +161,16 @@ def _learned_from(stage: str, inputs: Mapping[str, Any]) -> list[str]:
     return [found["key"] for field, found in inputs.items() if _root(field) in LEARNS_FROM.get(stage, ())]
 
 
-def _teachers(inputs: Mapping[str, Any]) -> list[dict[str, str]]:
-    return [found for field, found in inputs.items() if _root(field) == "teacher"]
+def _teachers(inputs: Mapping[str, Any], steps: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Who taught; for a cache of a model's word that model."""
+    named = [found for field, found in inputs.items() if _root(field) == "teacher"]
+    cached = [step["inputs"] for step in (steps.get(found["key"]) for found in named) if step and _is_cache(step)]
+    kept = [found for given in cached for found in _teachers(given, steps)]
+    return kept or named
+
+
+def _is_cache(step: Mapping[str, Any]) -> bool:
+    return bool(step["stage"] == "cache_logits")
 
 
 def _root(field: str) -> str:

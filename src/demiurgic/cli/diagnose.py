@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from demiurgic.cli.options import json_option, print_json, set_option, store_option
+from demiurgic.cli.options import json_option, preset_option, print_json, set_option, store_option
 
 if TYPE_CHECKING:
     from demiurgic.diagnose.correct import Correction
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="The corrected recipe to write; never the recipe itself.  [default: RECIPE.fixed.yaml, here]",
 )
+@preset_option
 @set_option
 @store_option
 @json_option
@@ -37,6 +38,7 @@ def command(
     step: str | None,
     recipe: str | None,
     fix: Path | None,
+    preset: str | None,
     overrides: tuple[str, ...],
     store: Path,
     as_json: bool,
@@ -50,30 +52,41 @@ def command(
     Examples:
       demiurgic diagnose student
       demiurgic diagnose my.yaml --step student --fix better.yaml
+      demiurgic diagnose qwen_7b --step student --preset 40gb
       demiurgic diagnose store/student-3f2a9c1d0e4b5a67.partial --json
     """
+    from demiurgic.core.errors import UserError
     from demiurgic.diagnose.show import as_json as to_json
     from demiurgic.diagnose.show import as_text
     from demiurgic.diagnose.table import diagnose
     from demiurgic.run.store import Store
 
-    found = _found(run, step=step, recipe=recipe, overrides=overrides, store=Store(store))
+    found = _found(run, step=step, recipe=recipe, preset=preset, overrides=overrides, store=Store(store))
     diagnosis = diagnose(found.training)
     if not as_json:
         click.echo(as_text(diagnosis, found.training))
         for note in found.notes:
             click.echo(f"Note: {note}.")
-    correction, written = _corrected(found, diagnosis, fix)
+    correction, written, refused = None, None, None
+    try:
+        correction, written = _corrected(found, diagnosis, fix)
+    except UserError as error:  # the diagnosis stands, whatever becomes of the correction
+        refused = error
     if as_json:
         told: dict[str, Any] = {"fixed": str(written) if written else None, "diff": correction and correction.diff}
         told["by_hand"] = list(correction.by_hand) if correction else []
+        told["refused"] = str(refused) if refused else None
         print_json({**to_json(diagnosis, found.training), "notes": list(found.notes), **told})
     elif correction is not None:
         _show(correction, written, found)
+    if refused is not None:
+        raise refused
     return 1 if diagnosis.wrong else 0
 
 
-def _found(run: str, *, step: str | None, recipe: str | None, overrides: tuple[str, ...], store: "Store") -> "Found":
+def _found(
+    run: str, *, step: str | None, recipe: str | None, preset: str | None, overrides: tuple[str, ...], store: "Store"
+) -> "Found":
     from demiurgic import api
     from demiurgic.core.errors import UserError
     from demiurgic.diagnose.place import find_run, find_step
@@ -82,9 +95,10 @@ def _found(run: str, *, step: str | None, recipe: str | None, overrides: tuple[s
     if step is not None:
         if recipe is not None:
             raise UserError("With --step, RUN is the recipe; leave --recipe away.")
-        return find_step(api.load_recipe(run, overrides=overrides), step, store=store)
-    if overrides:
-        raise UserError("--set changes a recipe: give RUN as a recipe, with --step STEP.")
+        return find_step(api.load_recipe(run, overrides=overrides, preset=preset), step, store=store)
+    if overrides or preset is not None:
+        option = "--set" if overrides else "--preset"
+        raise UserError(f"{option} changes a recipe: give RUN as a recipe, with --step STEP.")
     if run.endswith((".yaml", ".yml")):
         raise UserError(f"{run} is a recipe. Say which of its steps is meant: --step STEP.")
     files = [api.find_recipe(recipe)] if recipe is not None else list(_recipes(store))

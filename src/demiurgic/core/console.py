@@ -61,11 +61,11 @@ class Console:
         from rich.console import Console as RichConsole
 
         columns = (
-            rich_progress.TextColumn("  {task.description}"),
+            rich_progress.TextColumn("  {task.description}", markup=False),
             rich_progress.BarColumn(bar_width=28),
             rich_progress.MofNCompleteColumn(),
             rich_progress.TimeRemainingColumn(compact=True),
-            rich_progress.TextColumn("{task.fields[note]}"),
+            rich_progress.TextColumn("{task.fields[note]}", markup=False),  # a phase may be called [warm]
         )
         with rich_progress.Progress(*columns, console=RichConsole(stderr=True), transient=True) as bar:
             yield _Bar(bar, bar.add_task(what, total=total, completed=int(done), note=""))
@@ -93,4 +93,9 @@ def size(num_bytes: float) -> str:
 
 def now() -> str:
     """The present time in UTC, as ledgers write it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return moment(time.time())
+
+
+def moment(seconds: float) -> str:
+    """A time since the epoch, such as a file's, as ledgers write it: in UTC, to the second below."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

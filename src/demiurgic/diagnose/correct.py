@@ -14,6 +14,7 @@ from demiurgic.core.errors import UserError
 from demiurgic.core.files.atomic import write_text
 from demiurgic.core.metric import JSON
 from demiurgic.diagnose.finding import Change
+from demiurgic.diagnose.settings import Setting, settings_of
 from demiurgic.diagnose.yaml_edit import flow, set_value
 from demiurgic.run.recipe import Recipe, load_recipe
 from demiurgic.run.stage import Stage
@@ -21,6 +22,8 @@ from demiurgic.run.yaml_lines import parse_yaml, read_yaml
 
 HEADER = "# Corrected by `demiurgic diagnose` from "
 """The first line of what this writes, by which it knows what it may write over."""
+DEFAULTS: Mapping[str, JSON] = {"losses": ["cross_entropy"]}
+"""What stands inside of a step that does not write it."""
 
 
 @dataclass(frozen=True)
@@ -33,65 +36,93 @@ class Correction:
 
 
 def corrected_recipe(recipe: Recipe, step: str, changes: Sequence[Change]) -> Correction:
-    """The recipe's text with the changes in it. What a `for_each` or an alias gives is left to be changed by hand."""
-    before = read_yaml(recipe.path).text
+    """The recipe's text with the changes in it.
+
+    What a `for_each` or an alias gives is left to be changed by hand, and so is what a preset or `--set` gives.
+    """
+    before, settings = read_yaml(recipe.path).text, settings_of(recipe)
     text, by_hand = before, []
     for change in changes:
-        edited = _edited(text, change, step=(change.step or step).partition("[")[0])
+        name = change.step or step
+        group = name.partition("[")[0]
+        given = _given(settings, parse_yaml(text).value["steps"], group, change)
+        edited = _edited(text, change, step=group) if not given else None
         if edited is None:
-            by_hand.append(f"{change.step or step}.{change.place}: {flow(change.value)}")
+            where = f", in {given[-1]}" if given else ""
+            by_hand.append(f"{name}.{change.place}: {flow(change.value)}{where}")
         else:
             text = edited
-        by_hand += _standing_over(recipe, change, step=change.step or step)
+        over = [setting for setting in settings if setting.covers(_place(group, change)) and setting not in given]
+        by_hand += [setting.remedy for setting in over]
     return Correction(text, _diff(before, text, name=recipe.path.name), by_hand)
 
 
-def _standing_over(recipe: Recipe, change: Change, *, step: str) -> list[str]:
-    """What the run set from the command line, and would set again over the change."""
-    place = f"{step}.{change.place}"
-    texts = [text for text in recipe.overrides if f"{text.partition('=')[0].strip()}.".startswith(f"{place}.")]
-    return [f"leave away --set {text}, which would stand over the change" for text in texts]
+def _place(step: str, change: Change) -> tuple[str, ...]:
+    return (step, *map(str, change.path))
+
+
+def _given(settings: Sequence[Setting], steps: Mapping[str, Any], step: str, change: Change) -> list[Setting]:
+    """Those that the value to be changed stands in, or would be inherited through: the text does not say it then."""
+    found = [setting for setting in settings if setting.holds(_place(step, change))]
+    head = str(change.path[0])
+    while len(change.path) > 1 and head not in steps[step] and "like" in steps[step]:
+        step = steps[step]["like"]
+        found += [setting for setting in settings if setting.covers((step, head))]
+    return found
 
 
 def _edited(text: str, change: Change, *, step: str) -> str | None:
     """The text with one change, or None where it would not say what was meant."""
     document: Any = parse_yaml(text).value
-    own = document["steps"][step]
-    if any(variable.split(".")[0] == str(change.path[0]) for variable in own.get("for_each") or ()):
+    variables = _inherited(document["steps"], step, "for_each") or ()
+    if any(variable.split(".")[0] == str(change.path[0]) for variable in variables):
         return None
-    place, value = _placed(document["steps"], step, change)
+    placed = _placed(document["steps"], step, change)
+    if placed is None:
+        return None
     wanted = copy.deepcopy(document)
-    _put(wanted["steps"][step], place, value)
-    edited = set_value(text, ("steps", step, *place), value)
+    _put(wanted["steps"][step], placed.path, placed.value)
+    edited = set_value(text, ("steps", step, *placed.path), placed.value)
     return edited if edited is not None and parse_yaml(edited).value == wanted else None
 
 
-def _placed(steps: Mapping[str, Any], step: str, change: Change) -> tuple[tuple[str | int, ...], JSON]:
-    """Where to set what: in place where the step writes it itself, else in a copy of what it inherits.
+def _placed(steps: Mapping[str, Any], step: str, change: Change) -> Change | None:
+    """What to set: in place where the step writes it itself, else in a copy of what it inherits; None where neither is.
 
     A loss that stands as a word (`forward_kl`) becomes a mapping first.
     """
     head, *rest = change.path
     if not rest:
-        return change.path, change.value
+        return change
+    *way, last = rest
     whole = copy.deepcopy(_inherited(steps, step, str(head)))
-    place, value = change.path, change.value
-    inner = whole
-    for depth, name in enumerate(rest[:-1], start=2):
+    found, inner = change, whole
+    for depth, name in enumerate(way, start=2):
+        if not _stands(inner, name):
+            return None
         if isinstance(inner[name], str):
             inner[name] = {"use": inner[name]}
-            place, value = change.path[:depth], inner[name]
+            found = Change(change.path[:depth], inner[name])
         inner = inner[name]
-    inner[rest[-1]] = change.value
-    return (place, value) if head in steps[step] else ((head,), whole)
+    if not (isinstance(inner, dict) or _stands(inner, last)):
+        return None
+    inner[last] = change.value
+    return found if head in steps[step] else Change((head,), whole)
+
+
+def _stands(values: Any, name: str | int) -> bool:
+    """Whether a mapping has the key, or a list the position."""
+    if isinstance(values, list):
+        return isinstance(name, int) and name < len(values)
+    return isinstance(values, dict) and name in values
 
 
 def _inherited(steps: Mapping[str, Any], step: str, head: str) -> Any:
-    """A step's value, from the step it is `like` where it has none of its own; the default loss where none has."""
+    """A step's value, from the step it is `like` where it has none of its own; the default where none has."""
     values = steps[step]
     if head in values:
         return values[head]
-    return _inherited(steps, values["like"], head) if "like" in values else ["cross_entropy"]
+    return _inherited(steps, values["like"], head) if "like" in values else DEFAULTS.get(head)
 
 
 def _put(values: Any, place: Sequence[str | int], value: JSON) -> None:
@@ -136,9 +167,12 @@ def write_correction(correction: Correction, recipe: Recipe, out: Path, *, stage
         raise UserError(f"{out} is the recipe itself, which is never written over. Give --fix another file.")
     if out.exists() and not out.read_text(encoding="utf-8", errors="replace").startswith(HEADER):
         raise UserError(f"{out} exists, and diagnose did not write it. Give --fix another file, or delete it.")
-    write_text(out, f"{HEADER}{recipe.path.name}\n{correction.text}")
+    draft = out.with_name(f"{out.name}.draft")
+    write_text(draft, f"{HEADER}{recipe.path.name}\n{correction.text}")
     try:
-        load_recipe(out, stages)
+        load_recipe(draft, stages)
     except UserError as error:
-        out.unlink()
-        raise UserError(f"With the changes the recipe cannot be read, so it was not written: {error}") from None
+        draft.unlink()
+        told = str(error).replace(str(draft), str(out))
+        raise UserError(f"With the changes the recipe cannot be read, so it was not written: {told}") from None
+    draft.replace(out)

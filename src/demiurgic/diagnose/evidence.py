@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from demiurgic.core.artifacts import MANIFEST, Manifest
+from demiurgic.core.console import moment
 from demiurgic.core.errors import UserError
 from demiurgic.core.metric import Summary
 from demiurgic.diagnose.log import Log, read_log
@@ -53,7 +54,7 @@ def finished(folder: Path, store: Store) -> Training:
     return Training(
         name=manifest.step,
         log=read_log(folder),
-        config=config,
+        config={**_defaults(), **config},
         summary=manifest.summary,
         ancestors=_ancestors(lineage, store),
         base_precision=_base_precision(folder),
@@ -61,12 +62,18 @@ def finished(folder: Path, store: Store) -> Training:
     )
 
 
+def _defaults() -> dict[str, Any]:
+    """What fields stand at that are younger than a step's manifest."""
+    fields = TRAIN.config.model_fields.items()
+    return {name: field.default for name, field in fields if not field.is_required() and field.default_factory is None}
+
+
 def unfinished(folder: Path, store: Store, resolved: Resolved | None) -> Training:
     """All of a folder without one: config and ancestors come from the recipe, where there is one.
 
     Raises UserError when it is no training, or has not begun.
     """
-    last = _last_event(key_of(folder), store.ledger)
+    last = _last_end(folder, store.ledger)
     event = last.get("event")
     refuse_other_stage(last.get("stage", TRAIN.name), folder.name, [])
     name = str(last.get("step") or (resolved.step.name if resolved else folder.name.removesuffix(PARTIAL)))
@@ -77,6 +84,7 @@ def unfinished(folder: Path, store: Store, resolved: Resolved | None) -> Trainin
         ancestors=_ancestors(resolved.lineage, store) if resolved else None,
         failure=Failure(str(last["reason"]), str(last["id"])) if event == "failed" else None,
         interrupted=event == "interrupted",
+        running=_is_running(folder, store),
         base_precision=_base_precision(folder),
         teacher=_facts(resolved.teacher) if resolved and resolved.teacher else {},
     )
@@ -116,11 +124,34 @@ def _rejected(ledger: Ledger) -> dict[str, str]:
     return reasons
 
 
-def _last_event(key: str, ledger: Ledger) -> Mapping[str, Any]:
-    """The newest line on how the making of this key ended; empty where there is none (a kill writes none)."""
-    ends = ("made", "failed", "interrupted")
-    found = [line for line in ledger.lines() if line.get("key") == key and line["event"] in ends]
-    return found[-1] if found else {}
+def _last_end(folder: Path, ledger: Ledger) -> Mapping[str, Any]:
+    """The newest line on how this training ended; empty where there is none.
+
+    A kill writes none, and one from before a later run went on with the training does not say how that one ended.
+    """
+    key = key_of(folder)
+    last: Mapping[str, Any] = {}
+    for line in ledger.lines():
+        if line["event"] == "started" and _written_since(folder, line):
+            last = {}
+        elif line["event"] in ("made", "failed", "interrupted") and line.get("key") == key:
+            last = line
+    return last
+
+
+def _is_running(folder: Path, store: Store) -> bool:
+    """Whether the run that holds the store now has written to this log, and not ended the training yet."""
+    started = [line for line in store.ledger.lines() if line["event"] == "started"]
+    written = bool(started) and _written_since(folder, started[-1])
+    return written and not _last_end(folder, store.ledger) and store.in_use()
+
+
+def _written_since(folder: Path, started: Mapping[str, Any]) -> bool:
+    """Whether the log was written to after a run of this store began; the ledger's times are whole seconds."""
+    path = folder / LOG
+    if not path.is_file():
+        return False
+    return moment(path.stat().st_mtime) >= str(started.get("time", ""))
 
 
 def _base_precision(folder: Path) -> str | None:

@@ -12,6 +12,7 @@ from demiurgic.core.artifacts import MANIFEST, Manifest
 from demiurgic.core.errors import UserError, unknown
 from demiurgic.core.hashing import digest_of
 from demiurgic.diagnose.evidence import Resolved, finished, has_log, key_of, refuse_other_stage, unfinished
+from demiurgic.diagnose.settings import options_of
 from demiurgic.diagnose.training import MergeOfIt, Training
 from demiurgic.merge.merge import STAGE as MERGE
 from demiurgic.run.finished import Finished
@@ -108,18 +109,19 @@ def _of_folder(folder: Path, store: Store, stages: Stages, recipes: Iterable[Pat
 
 
 def _recipe_of(key: str, store: Store, stages: Stages, recipes: Iterable[Path]) -> tuple[Recipe | None, list[str]]:
-    """The recipe of the newest run that had to do with this key, with that run's changes (--set)."""
+    """The recipe of the newest run that had to do with this key, with that run's preset and changes (--set)."""
     lines = [line for line in store.ledger.lines() if line.get("key") == key and "file" in line]
     for path in recipes:
         digest = digest_of(str(path.absolute()))[:8]
         for line in reversed(lines):
             if line["file"] == digest:
-                overrides = line.get("overrides", [])
-                notes = [f"that run had --set {' --set '.join(overrides)}"] if overrides else []
                 try:
-                    return load_recipe(path, stages, overrides=overrides), notes
+                    recipe = load_recipe(path, stages, overrides=line.get("overrides", []))
                 except UserError as error:
                     return None, [f"the recipe that made it cannot be read any more: {error}"]
+                recipe = replace(recipe, preset=line.get("preset"))  # its values are the first of the overrides
+                options = " ".join(options_of(recipe))
+                return recipe, [f"that run had {options}"] if options else []
     return None, []
 
 

@@ -22,6 +22,7 @@ def as_json(diagnosis: Diagnosis, training: Training) -> dict[str, JSON]:
         "steps": len(training.log.steps),
         "looks": len(training.log.looks),
         "finished": training.finished,
+        "running": training.running,
         "problem": training.log.problem or None,
         "findings": [finding.to_json(step=training.name) for finding in diagnosis.findings],
         "checked": list(diagnosis.checked),
@@ -36,7 +37,7 @@ def as_text(diagnosis: Diagnosis, training: Training) -> str:
 
 def _head(training: Training) -> Iterator[str]:
     log = training.log
-    state = "finished" if training.finished else "not finished"
+    state = "finished" if training.finished else "still running" if training.running else "not finished"
     looks = f"{len(log.looks)} look{'' if len(log.looks) == 1 else 's'} at held-out windows"
     yield f"{click.style(training.name, bold=True)}  {len(log.steps):,} steps, {looks}, {state}"
     yield f"{log.path}"

@@ -53,6 +53,8 @@ class Training:
     """None where they are not known."""
     failure: Failure | None = None
     interrupted: bool = False
+    running: bool = False
+    """Whether it is being made at this moment: nothing is known of its end."""
     merges: Sequence[MergeOfIt] | None = None
     """None where no recipe is known."""
     base_precision: str | None = None
@@ -63,6 +65,11 @@ class Training:
     @property
     def finished(self) -> bool:
         return self.summary is not None
+
+    def refuse_running(self) -> None:
+        """Raises NotCheckedError while there is no end to look at."""
+        if self.running:
+            raise NotCheckedError("it is still running")
 
     @property
     def settings(self) -> Mapping[str, Any]:

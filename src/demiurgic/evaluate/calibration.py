@@ -45,9 +45,14 @@ class CalibrationSuite(Suite):
         from demiurgic.models.confidence import token_confidence
 
         def ask(batch: PieceBatch) -> "Tensor":
-            return counted(
-                token_confidence(model, batch.ids_BT, documents_BT=batch.documents_BT, wanted_BT=batch.wanted_BT)
+            found = token_confidence(
+                model,
+                batch.ids_BT,
+                documents_BT=batch.documents_BT,
+                wanted_BT=batch.wanted_BT,
+                vocab_size=len(contender.tokenizer),
             )
+            return counted(found)
 
         sums = sums_of_rows(
             scored_rows([item.row for item in items], contender),

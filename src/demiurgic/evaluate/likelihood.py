@@ -76,7 +76,13 @@ class LikelihoodSuite(Suite):
         from demiurgic.models.likelihood import token_nats
 
         def nats(batch: PieceBatch) -> "Tensor":
-            nats_BT = token_nats(model, batch.ids_BT, documents_BT=batch.documents_BT, wanted_BT=batch.wanted_BT)
+            nats_BT = token_nats(
+                model,
+                batch.ids_BT,
+                documents_BT=batch.documents_BT,
+                wanted_BT=batch.wanted_BT,
+                vocab_size=len(contender.tokenizer),
+            )
             return nats_BT.double().sum(dim=1, keepdim=True)
 
         scored = scored_rows([item.row for item in items], contender)

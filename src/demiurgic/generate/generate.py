@@ -163,6 +163,7 @@ def run(config: GenerateConfig, out: Path, context: Context) -> Summary:
         inner = Journaled(provider, journal)
         teacher = stack.enter_context(Retrying(inner, console=context.console, seeds=context.random))
         _refuse_no_room(provider, max_tokens=config.max_tokens)
+        _say_temperature(config, context)
         progress = stack.enter_context(context.console.progress("asking", total=total))
         asker = _Asker(config, teacher, context)
         asked = account.begun(_repeated(questions.chosen(), config.samples))
@@ -182,7 +183,11 @@ def run(config: GenerateConfig, out: Path, context: Context) -> Summary:
     account.check(tally, kept=rows.num_rows, dropped=dropped.num_rows)
     _warn(tally, questions.skipped, context)
     _refuse_nothing(account)
-    return account.summary(tally, identity=identity, skipped=questions.skipped, seconds=time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    summary = account.summary(tally, identity=identity, skipped=questions.skipped, seconds=seconds)
+    if config.top_logprobs is None:
+        return summary
+    return Summary(summary.metrics, {**summary.facts, "logprobs_with_temperature": config.temperature})
 
 
 def _keep_logprobs(outcome: Outcome, writer: LogprobWriter) -> None:
@@ -202,6 +207,15 @@ def _refuse_no_room(provider: Provider, *, max_tokens: int) -> None:
         raise UserError(
             f"max_tokens is {max_tokens}, and the teacher's context holds {room} tokens, question and answer together: "
             "no question fits. Set a smaller max_tokens."
+        )
+
+
+def _say_temperature(config: GenerateConfig, context: Context) -> None:
+    if config.top_logprobs is not None and config.temperature not in (None, 1):
+        context.console.say(
+            f"top_logprobs with temperature {config.temperature:g}: some services tell the probabilities of that "
+            "temperature, and a student takes them for those at 1. vLLM tells those at 1 unless told otherwise "
+            "(--logprobs-mode), as our own models do."
         )
 
 

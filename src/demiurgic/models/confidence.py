@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from demiurgic.models.backbone import hidden_states, predicted
 from demiurgic.models.head import OutputHead, output_head
-from demiurgic.models.likelihood import CHUNK
+from demiurgic.models.likelihood import CHUNK, logits_in_chunks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,11 +27,18 @@ class Confidence:
 
 
 def token_confidence(
-    model: "PreTrainedModel", ids_BT: "Tensor", *, documents_BT: "Tensor", wanted_BT: "Tensor", chunk: int = CHUNK
+    model: "PreTrainedModel",
+    ids_BT: "Tensor",
+    *,
+    documents_BT: "Tensor",
+    wanted_BT: "Tensor",
+    vocab_size: int | None = None,
+    chunk: int = CHUNK,
 ) -> Confidence:
     """Ask for the tokens in `wanted_BT` (boolean) that something predicts: not the first of a document, not padding.
 
-    Without gradients. The head's product is in fp32, also under autocast.
+    The words are the first `vocab_size` (all by default): rows beyond them pad a vocabulary, and have the probability
+    0. Without gradients. The head's product is in fp32, also under autocast.
     """
     import torch
 
@@ -41,7 +48,7 @@ def token_confidence(
         hidden_SD = hidden_BTD[:, :-1][asked_BT[:, 1:]]  # the token at t is predicted from the hidden state at t - 1
         probability_BT = torch.zeros(ids_BT.shape, dtype=torch.float32, device=ids_BT.device)
         is_right_BT = torch.zeros_like(asked_BT)
-        probability_S, likeliest_S = _likeliest(hidden_SD, output_head(model), chunk=chunk)
+        probability_S, likeliest_S = _likeliest(hidden_SD, output_head(model).first(vocab_size), chunk=chunk)
         probability_BT[asked_BT] = probability_S
         is_right_BT[asked_BT] = likeliest_S == ids_BT[asked_BT]
         return Confidence(probability_BT, is_right_BT, asked_BT)
@@ -53,12 +60,7 @@ def _likeliest(hidden_SD: "Tensor", head: OutputHead, *, chunk: int) -> "tuple[T
 
     probability_S = torch.empty(len(hidden_SD), dtype=torch.float32, device=hidden_SD.device)
     likeliest_S = torch.empty(len(hidden_SD), dtype=torch.long, device=hidden_SD.device)
-    weight_DV = head.weight_VD.float().T
-    with torch.autocast(hidden_SD.device.type, enabled=False):
-        for start in range(0, len(hidden_SD), chunk):
-            part = slice(start, start + chunk)
-            product_CV = hidden_SD[part].float() @ weight_DV
-            logits_CV = head.rule.apply_(product_CV if head.bias_V is None else product_CV.add_(head.bias_V.float()))
-            highest_C, likeliest_S[part] = logits_CV.max(dim=1)
-            probability_S[part] = (highest_C - logits_CV.logsumexp(dim=1)).exp()
+    for part, logits_CV in logits_in_chunks(hidden_SD, head, chunk=chunk):
+        highest_C, likeliest_S[part] = logits_CV.max(dim=1)
+        probability_S[part] = (highest_C - logits_CV.logsumexp(dim=1)).exp()
     return probability_S, likeliest_S

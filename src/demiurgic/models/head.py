@@ -4,7 +4,7 @@ Shapes: N tokens, D hidden width, V vocabulary, R rank.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -54,6 +54,14 @@ class OutputHead:
     bias_V: "Tensor | None" = None
     rule: LogitRule = LogitRule()
     updates: tuple[HeadUpdate, ...] = ()
+
+    def first(self, vocab_size: int | None) -> "OutputHead":
+        """The head of the first words alone, as views; the whole for None."""
+        if vocab_size is None:
+            return self
+        bias_V = None if self.bias_V is None else self.bias_V[:vocab_size]
+        updates = tuple(replace(update, b_VR=update.b_VR[:vocab_size]) for update in self.updates)
+        return OutputHead(self.weight_VD[:vocab_size], bias_V, self.rule, updates)
 
 
 def output_head(model: "PreTrainedModel") -> OutputHead:

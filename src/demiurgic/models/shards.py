@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from demiurgic.core.errors import UserError
 from demiurgic.core.files.atomic import write_text
 from demiurgic.models.lfs import refuse_pointer
+from demiurgic.models.precision import Precision
 
 if TYPE_CHECKING:
     import torch
@@ -163,6 +164,14 @@ def stored_precision(folder: Path, *, modules: list[str]) -> str:
             "for all. Point to the model before it was quantized."
         )
     return PRECISIONS[dtypes.pop()]
+
+
+def dtype_when_frozen(folder: Path, precision: Precision) -> str:
+    """What weights that stay as they are are loaded in, by torch's name: bf16 where that is all that is stored and
+    products are taken in it, else fp32.
+    """
+    stored = {tensor.dtype for tensor in stored_tensors(folder).values()}
+    return "bfloat16" if (stored, precision) == ({"BF16"}, "bf16") else "float32"
 
 
 def _header(file: Path) -> list[StoredTensor]:

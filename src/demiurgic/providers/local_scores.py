@@ -4,6 +4,7 @@ Shapes: T tokens of a text, C of them at once, D hidden width, V words of the to
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from demiurgic.models.backbone import hidden_states
@@ -28,24 +29,29 @@ def score_ids(
     with torch.no_grad():
         ids_1T = torch.tensor([list(ids)], device=model.device)
         hidden_TD = hidden_states(model, ids_1T, documents_BT=torch.ones_like(ids_1T))[0]
-        head = output_head(model)
+        head = _in_fp32(output_head(model).first(len(words)))
         for start in range(0, len(ids) - 1, CHUNK):
             # The token at t is predicted from the hidden state at t - 1.
-            logits_CV = _logits(hidden_TD[start : min(start + CHUNK, len(ids) - 1)], head, num_words=len(words))
+            logits_CV = _logits(hidden_TD[start : min(start + CHUNK, len(ids) - 1)], head)
             own = ids[start + 1 : start + 1 + len(logits_CV)]
             places.extend(_places(logits_CV, own, words=words, top_k=top_k))
     return tuple(places)
 
 
 def place_of(logits_V: "Tensor", id: int, *, words: Sequence[bytes | None], top_k: int) -> Place:
-    """What the logits, which may be padded beyond the vocabulary, say at the place of an id."""
-    return _places(logits_V[None, : len(words)], [id], words=words, top_k=top_k)[0]
+    """What the logits say at the place of an id."""
+    return _places(logits_V[None], [id], words=words, top_k=top_k)[0]
 
 
-def _logits(hidden_CD: "Tensor", head: OutputHead, *, num_words: int) -> "Tensor":
-    product_CV = hidden_CD.float() @ head.weight_VD[:num_words].float().T
+def _in_fp32(head: OutputHead) -> OutputHead:
+    bias_V = None if head.bias_V is None else head.bias_V.float()
+    return replace(head, weight_VD=head.weight_VD.float(), bias_V=bias_V)
+
+
+def _logits(hidden_CD: "Tensor", head: OutputHead) -> "Tensor":
+    product_CV = hidden_CD.float() @ head.weight_VD.T
     if head.bias_V is not None:
-        product_CV = product_CV + head.bias_V[:num_words].float()
+        product_CV = product_CV + head.bias_V
     logits_CV: Tensor = head.rule.apply_(product_CV)
     return logits_CV
 

@@ -6,7 +6,7 @@ have no form here yet.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Literal
@@ -215,10 +215,11 @@ class _Answer:
             return ""
         choice = chunk.choices[0]
         told = None if choice.logprobs is None else choice.logprobs.content
-        self._places.extend(
-            read_answer_token(token.to_dict(mode="python", warnings=False), at=self._address) for token in told or ()
-        )
         delta = choice.delta
+        places = [
+            read_answer_token(token.to_dict(mode="python", warnings=False), at=self._address) for token in told or ()
+        ]
+        self._places.extend(self._of_the_answer(places, delta))
         text = "" if delta is None else self._text(delta)
         if choice.finish_reason is not None:
             self._end(choice.finish_reason)
@@ -237,9 +238,23 @@ class _Answer:
         self.finish = "refused"
         self._facts |= facts
 
+    def _of_the_answer(self, places: Sequence[Place], delta: Any) -> Sequence[Place]:
+        """Without the tokens of a reasoning: of a chunk that holds some, or stands between it and the answer, those
+        that write the answer's text.
+        """
+        reasoning = delta is not None and bool(_reasoning_of(delta))
+        if self._written or not (reasoning or any(self._reasoning)):
+            return places
+        left = len((delta.content or "").encode()) if delta is not None else 0
+        first = len(places)
+        while first and left > 0:
+            first -= 1
+            word = places[first].word
+            left -= len(word.data if word.data is not None else (word.text or "").encode())
+        return places[first:]
+
     def _text(self, delta: Any) -> str:
-        extra = delta.model_extra or {}
-        self._reasoning.append(extra.get("reasoning_content") or extra.get("reasoning") or "")
+        self._reasoning.append(_reasoning_of(delta))
         self._refused = self._refused or bool(delta.refusal)
         self._written = self._written or bool(delta.content)
         return (delta.content or "") + (delta.refusal or "")
@@ -262,6 +277,11 @@ class _Answer:
         if chunk.usage is not None:
             self.usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
             self._facts["usage"] = chunk.usage.model_dump(mode="json", exclude_none=True)
+
+
+def _reasoning_of(delta: Any) -> str:
+    extra = delta.model_extra or {}
+    return str(extra.get("reasoning_content") or extra.get("reasoning") or "")
 
 
 def _message(message: Message) -> dict[str, str]:

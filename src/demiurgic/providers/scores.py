@@ -11,6 +11,9 @@ from demiurgic.core.errors import UserError
 from demiurgic.core.metric import JSON
 from demiurgic.providers import PROVIDERS
 
+MOST_WORDS = 1000
+"""Of each token: an answer of a long text with more is larger than the text by four orders of magnitude."""
+
 
 @dataclass(frozen=True, slots=True)
 class Word:

@@ -47,7 +47,7 @@ BROKEN = "\ufffd"
 """What a decoder writes for bytes that are no character, or not yet one."""
 
 
-VERSION = 1
+VERSION = 2
 
 
 @PROVIDERS.register("transformers", version=VERSION, needs=["torch", "transformers"], scores=True, answer_logprobs=True)
@@ -137,7 +137,7 @@ class Transformers(LocalProvider):
         finish: Finish = "length"
         written = 0
         places: list[Place] = []
-        for id, logits_V in _tokens(self._opened(), ids, sampling=sampling):
+        for id, logits_V in _tokens(self._opened(), ids, sampling=sampling, vocab_size=len(self._words)):
             self._opened()
             written += 1
             if sampling.top_logprobs is not None:
@@ -192,8 +192,13 @@ class _Words:
         return text[len(before) :].rstrip(BROKEN)
 
 
-def _tokens(model: Any, ids: Sequence[int], *, sampling: Sampling) -> "Iterator[tuple[int, torch.Tensor]]":
-    """The ids that follow a prompt, one by one and without end, each with the logits [V] it was drawn from."""
+def _tokens(
+    model: Any, ids: Sequence[int], *, sampling: Sampling, vocab_size: int
+) -> "Iterator[tuple[int, torch.Tensor]]":
+    """The ids that follow a prompt, one by one and without end, each with the logits [V] it was drawn from.
+
+    V is `vocab_size`: what stands behind the tokenizer's ids pads the model, and is no token.
+    """
     import torch
     from transformers import DynamicCache
 
@@ -205,21 +210,21 @@ def _tokens(model: Any, ids: Sequence[int], *, sampling: Sampling) -> "Iterator[
     cache = DynamicCache(config=model.config)
     new = list(ids)
     while True:
-        logits_V = _next_logits(model, new, cache)
+        logits_V = _next_logits(model, new, cache)[:vocab_size]
         new = [_drawn(logits_V, sampling, generator)]
         yield new[0], logits_V
 
 
 def _next_logits(model: Any, ids: Sequence[int], cache: Any) -> "torch.Tensor":
-    """Logits [V] after the ids, in fp32 on the CPU. The cache grows by them."""
+    """Logits after the ids, of padding too, in fp32 on the CPU. The cache grows by them."""
     import torch
 
     # Not around the whole answer: what holds between two steps of a generator would hold for whoever reads it.
     with torch.no_grad():
         ids_1T = torch.tensor([list(ids)], device=model.device)
         output = model(ids_1T, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        logits_V: torch.Tensor = output.logits[0, -1].float().cpu()
-    return logits_V
+        logits: torch.Tensor = output.logits[0, -1].float().cpu()
+    return logits
 
 
 def _drawn(logits_V: "torch.Tensor", sampling: Sampling, generator: "torch.Generator") -> int:

@@ -52,7 +52,8 @@ class Context:
     requests_in_flight: int = 8
     """How many questions a provider is asked at once."""
     checkpoint_seconds: float = 30.0
-    """How much work an interruption may cost: a long stage writes a checkpoint this often."""
+    """How much work an interruption may cost: a long stage writes a checkpoint this often. A training does so less
+    often where writing would take more than 1/20 of its time; 0 is after every step."""
     launcher: Launcher = INLINE
     """For stages that declare `launches`; all others run in this process."""
     trackers: tuple[str, ...] = ()

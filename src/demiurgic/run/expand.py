@@ -89,12 +89,23 @@ def _place_override(recipe: dict[str, Any], by_step: dict[str, list[Override]], 
     if not rest:
         if first not in ("seed", "name"):
             raise UserError(f"{override.what}: wants STEP.FIELD=VALUE, seed=VALUE or name=VALUE.")
+        if first == "seed" and not is_seed(override.value):
+            raise UserError(f"{override.what}: wants a whole number, found {override.value!r}")
         recipe[first] = override.value
         return
+    if rest[0] == "like":
+        raise UserError(
+            f"{override.what}: `like` is filled in before presets and --set are read. Set what it copies instead, or "
+            "write it into the recipe."
+        )
     steps = recipe.get("steps")
     if not isinstance(steps, dict) or not isinstance(steps.get(first), dict):
         raise UserError(f"{override.what}: {unknown('step', first, steps if isinstance(steps, dict) else ())}")
     by_step.setdefault(first, []).append(replace(override, path=rest))
+
+
+def is_seed(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def set_place(values: Any, path: Sequence[str], value: Any, *, what: str) -> Place:

@@ -26,10 +26,11 @@ from demiurgic.core.optional import require
 from demiurgic.core.registry import Choice
 from demiurgic.run.context import Context, Launcher, Strategy
 from demiurgic.run.engine import usable_cores
+from demiurgic.run.launch_config import read_config
 from demiurgic.run.stage import Stage, StageConfig, written
 
 FOLDER = "launch"
-"""In the step's folder while its processes run; it goes when they are done."""
+"""In the step's folder while its processes run; it goes when they are done, however that was."""
 STEP = "step.json"
 CONFIG_FILE = "accelerate.yaml"
 OUTPUT = "output.txt"
@@ -38,8 +39,23 @@ INTERRUPT = b"i"
 """Sent through the pipe, to whichever process reads it first; they tell one another."""
 GRACE_SECONDS = 3.0
 """How long the other processes may take to end when one has failed: they often fail of that, and wait for nothing."""
-FOREIGN = ("ACCELERATE_", "FSDP_", "PARALLELISM_CONFIG_", "TORCHELASTIC_", "GROUP_", "ROLE_", "LOCAL_")
-FOREIGN_NAMES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+STOP_SECONDS = 600.0
+"""How long they may take when all have agreed to stop: the first closes what it reports to."""
+FOREIGN = ("ACCELERATE_", "FSDP_", "PARALLELISM_CONFIG_", "TORCHELASTIC_")
+FOREIGN_NAMES = (
+    "RANK",
+    "WORLD_SIZE",
+    "LOCAL_RANK",
+    "LOCAL_WORLD_SIZE",
+    "GROUP_RANK",
+    "GROUP_WORLD_SIZE",
+    "ROLE_NAME",
+    "ROLE_RANK",
+    "ROLE_WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+)
+"""What another launch of accelerate's or torchrun's may have left, beside names that begin as above."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,8 @@ class Launched:
     summary: Summary
     peak_memory_bytes: int
     """Of the process that took the most."""
+    device: str
+    """The first process's."""
 
 
 @dataclass(frozen=True)
@@ -59,25 +77,42 @@ class Outcome:
     ended: float
     """Seconds since 1970."""
     status: str
-    """`done`, `user` (a mistake a person can mend), `interrupted` or `failed`."""
+    """`done`, `user` (a mistake a person can mend), `interrupted` (as all agreed), `alone` (interrupted where there is
+    nothing they agree on) or `failed`."""
     message: str
     summary: Mapping[str, Any]
+    device: str
     peak_memory_bytes: int
 
 
 def launcher_of(processes: int | None, *, strategy: Strategy, config_file: Path | None) -> Launcher:
     """The launcher for so many processes; without a number, as many as the config file says, or one.
 
-    Raises UserError for a config file that asks for what is not done here, and where DeepSpeed is wanted and missing.
+    Raises UserError for what a single process would not heed, for a config file that asks for what is not done here,
+    and where DeepSpeed is wanted and missing.
     """
     if config_file is not None:
-        found = _read_config(config_file)
-        processes = processes or int(found.get("num_processes") or 1)
+        found = read_config(config_file, strategy=strategy)
+        processes = processes or found.get("num_processes")
     if (processes or 1) == 1:
-        return Launcher(strategy=strategy, config_file=config_file)
+        _refuse_for_one(strategy, config_file)
+        return Launcher()
     if strategy == "deepspeed":
         require("deepspeed")
     return Launcher("accelerate", processes or 1, strategy, config_file)
+
+
+def _refuse_for_one(strategy: Strategy, config_file: Path | None) -> None:
+    if config_file is not None:
+        raise UserError(
+            f"The launch config {config_file} is for several processes, and there is one. Give --processes N with N of "
+            "2 or more (or num_processes: N there), or leave --launch-config away."
+        )
+    if strategy != "ddp":
+        raise UserError(
+            f"--strategy {strategy} says how processes share a model, and there is one. Give --processes N with N of 2 "
+            "or more, or leave --strategy away."
+        )
 
 
 def run_launched(stage: Stage[Any], config: StageConfig, partial: Path, context: Context) -> Launched:
@@ -87,16 +122,26 @@ def run_launched(stage: Stage[Any], config: StageConfig, partial: Path, context:
     with the traceback of the process that failed first.
     """
     require("accelerate")
+    remove_leftovers(partial)
     folder = partial / FOLDER
-    if folder.exists():
-        shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    write_text(folder / STEP, json.dumps(_step(stage, config, context)))
-    command = _command(context.launcher, folder)
-    _see_to_its_end(command, folder, context)
-    launched = _judge(_outcomes(folder), folder, processes=context.launcher.processes)
-    shutil.rmtree(folder)
-    return launched
+    try:
+        write_text(folder / STEP, json.dumps(_step(stage, config, context)))
+        command = _command(context.launcher, folder)
+        interrupted = _see_to_its_end(command, folder, context)
+        outcomes = _outcomes(folder)
+        if interrupted:
+            _say_what_failed(outcomes, context)
+            raise KeyboardInterrupt
+        return _judge(outcomes, folder, processes=context.launcher.processes)
+    finally:
+        remove_leftovers(partial)
+
+
+def remove_leftovers(partial: Path) -> None:
+    """Remove what a launch keeps in a step's folder, or what one left there that was killed."""
+    if (partial / FOLDER).exists():
+        shutil.rmtree(partial / FOLDER)
 
 
 def _step(stage: Stage[Any], config: StageConfig, context: Context) -> dict[str, JSON]:
@@ -158,7 +203,8 @@ def resolve_unread(text: str, kinds: Sequence[type[Artifact]]) -> Artifact:
 
 
 def _command(launcher: Launcher, folder: Path) -> list[str]:
-    config = _read_config(launcher.config_file) if launcher.config_file is not None else {}
+    file = launcher.config_file
+    config = read_config(file, strategy=launcher.strategy) if file is not None else {}
     plain = {"compute_environment": "LOCAL_MACHINE", "distributed_type": "MULTI_GPU", "mixed_precision": "no"}
     # one of our own in any case: without, accelerate reads what it finds in the home folder
     write_text(folder / CONFIG_FILE, json.dumps({**plain, **config, "num_processes": launcher.processes}))
@@ -176,29 +222,6 @@ def _command(launcher: Launcher, folder: Path) -> list[str]:
     return [*start, "-m", "demiurgic.run.rank", str(folder)]
 
 
-def _read_config(file: Path) -> dict[str, Any]:
-    """A config file of accelerate's. Raises UserError where it asks for what is not done here."""
-    from demiurgic.run.yaml_lines import parse_value
-
-    try:
-        found = parse_value(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"The launch config {file} cannot be read: {error.strerror}. Check the path.") from None
-    if not isinstance(found, dict):
-        raise UserError(f"{file} is no config of accelerate: it holds no mapping. Make one with: accelerate config")
-    if found.get("distributed_type", "MULTI_GPU") not in ("MULTI_GPU", "MULTI_CPU", "NO"):
-        raise UserError(
-            f"{file} has distributed_type: {found['distributed_type']}. How processes share a model is said by "
-            "--strategy; set distributed_type: MULTI_GPU there."
-        )
-    if int(found.get("num_machines") or 1) > 1:
-        raise UserError(
-            f"{file} asks for {found['num_machines']} machines; a step runs on one, since its files are there. Set "
-            "num_machines: 1."
-        )
-    return {name: value for name, value in found.items() if value is not None}
-
-
 def _environment(launcher: Launcher) -> dict[str, str]:
     """The environment of this process, without what another launch may have left in it."""
     kept = {
@@ -209,8 +232,8 @@ def _environment(launcher: Launcher) -> dict[str, str]:
     return kept
 
 
-def _see_to_its_end(command: Sequence[str], folder: Path, context: Context) -> None:
-    """Return when all processes have ended. Ctrl-C is handed on to them; a second one ends them at once."""
+def _see_to_its_end(command: Sequence[str], folder: Path, context: Context) -> bool:
+    """Return when all processes have ended: whether Ctrl-C was handed on to them. A second one ends them at once."""
     with (folder / OUTPUT).open("wb") as output:
         # the first process prints where this one does, and finds that under stdout; torchrun's stderr is a wall
         launcher = subprocess.Popen(
@@ -226,7 +249,7 @@ def _see_to_its_end(command: Sequence[str], folder: Path, context: Context) -> N
         while True:
             try:
                 _wait(launcher, folder)
-                return
+                return interrupted
             except KeyboardInterrupt:
                 if interrupted:
                     raise
@@ -243,9 +266,10 @@ def _wait(launcher: "subprocess.Popen[bytes]", folder: Path) -> None:
     """Return when the launcher has ended, or some time after one of its processes ended otherwise than well."""
     bad_since: float | None = None
     while launcher.poll() is None:
-        if any(outcome.status != "done" for outcome in _outcomes(folder)):
+        bad = {outcome.status for outcome in _outcomes(folder)} - {"done"}
+        if bad:
             bad_since = bad_since or time.monotonic()
-            if time.monotonic() - bad_since > GRACE_SECONDS:
+            if time.monotonic() - bad_since > (STOP_SECONDS if bad == {"interrupted"} else GRACE_SECONDS):
                 return
         time.sleep(0.05)
 
@@ -279,23 +303,32 @@ def _outcomes(folder: Path) -> list[Outcome]:
     return sorted(found, key=lambda outcome: outcome.ended)
 
 
+def _say_what_failed(outcomes: Sequence[Outcome], context: Context) -> None:
+    """After Ctrl-C, a failure that did not come of it: the last checkpoint is an older one then."""
+    if outcomes and outcomes[0].status in ("user", "failed"):
+        context.console.say(f"  It failed while it stopped: {outcomes[0].message.strip().splitlines()[-1]}")
+
+
 def _judge(outcomes: Sequence[Outcome], folder: Path, *, processes: int) -> Launched:
     """A user's mistake comes first, since the others often fail of it; then Ctrl-C; of failures the earliest."""
     by_status = {outcome.status: outcome for outcome in reversed(outcomes)}
     if "user" in by_status:
         raise UserError(by_status["user"].message)
-    if "interrupted" in by_status:
+    if by_status.keys() & {"interrupted", "alone"}:
         raise KeyboardInterrupt
     if "failed" in by_status:
         failed = by_status["failed"]
         raise RuntimeError(f"process {failed.rank} of {processes} failed:\n{failed.message}")
+    tail = (folder / OUTPUT).read_text(encoding="utf-8", errors="replace")[-2000:]
+    if not outcomes and not any(_pids(folder)):
+        raise RuntimeError(f"accelerate's launcher started none of {processes} processes. It said:\n{tail}")
     if len(outcomes) < processes:
         ended = {outcome.rank for outcome in outcomes}
         lost = next(rank for rank in range(processes) if rank not in ended)
-        tail = (folder / OUTPUT).read_text(encoding="utf-8", errors="replace")[-2000:]
         raise RuntimeError(
             f"process {lost} of {processes} ended without a word, as one does that is killed (for memory, often).\n"
             + tail
         )
     (first,) = (outcome for outcome in outcomes if outcome.rank == 0)
-    return Launched(Summary.from_json(first.summary), max(outcome.peak_memory_bytes for outcome in outcomes))
+    peak_bytes = max(outcome.peak_memory_bytes for outcome in outcomes)
+    return Launched(Summary.from_json(first.summary), peak_bytes, first.device)

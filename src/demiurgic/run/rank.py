@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from demiurgic.core.console import Console
@@ -23,38 +24,66 @@ from demiurgic.core.seeds import Seeds
 from demiurgic.run.context import Context, Launcher
 from demiurgic.run.engine import Engine
 from demiurgic.run.launch import INTERRUPT, STEP, resolve_unread
-from demiurgic.run.step import PeakMemory
+from demiurgic.run.step import PeakMemory, device_name
 
 
 def main(folder: Path) -> None:
     """Run the step that `folder` describes, in the folder that holds it, as process RANK of WORLD_SIZE."""
     rank = int(os.environ["RANK"])
-    # a shell that starts a program in the background has it ignore Ctrl-C
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     _print_where_the_parent_does(rank)
     write_text(folder / f"rank-{rank}.pid", str(os.getpid()))
-    threading.Thread(target=_heed_the_parent, daemon=True).start()
     memory = PeakMemory()
     summary = Summary()
     status, message = "done", ""
+    interrupt = _Interrupt()
     try:
-        summary = _run(folder, rank)
-    except UserError as error:
-        status, message = "user", str(error)
-    except KeyboardInterrupt:
-        status = "interrupted"
-    except BaseException:  # whatever it is: written down, for the parent to raise
-        status, message = "failed", traceback.format_exc()
+        try:
+            # by hand, since a shell that starts a program in the background has it ignore Ctrl-C
+            signal.signal(signal.SIGINT, interrupt)
+            threading.Thread(target=_heed_the_parent, daemon=True).start()
+            summary = _run(folder, rank)
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # from here on it is written down how this process ended
+    except BaseException as error:  # whatever it is: written down, for the parent to raise
+        status = _status(error, alone=interrupt.raised)
+        message = {"user": str(error), "failed": traceback.format_exc()}.get(status, "")
     outcome = {
         "rank": rank,
         "ended": time.time(),
         "status": status,
         "message": message,
         "summary": summary.to_json(),
+        "device": device_name(),
         "peak_memory_bytes": memory.peak_bytes(),
     }
     write_text(folder / f"rank-{rank}.json", json.dumps(outcome))
     _leave(together=status == "done")
+
+
+class _Interrupt:
+    """What Ctrl-C does while a stage has no handler of its own; `raised` says whether it came to that."""
+
+    def __init__(self) -> None:
+        self.raised = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.raised = True
+        raise KeyboardInterrupt
+
+
+def _status(error: BaseException, *, alone: bool) -> str:
+    """What an exception is to the parent. Whatever comes after an interrupt came of it: an import that is interrupted
+    may say that a module is missing.
+    """
+    if alone:
+        return "alone"
+    match error:
+        case UserError():
+            return "user"
+        case KeyboardInterrupt():
+            return "interrupted"
+        case _:
+            return "failed"
 
 
 def _run(folder: Path, rank: int) -> Summary:

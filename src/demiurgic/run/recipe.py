@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from demiurgic.core.artifacts import Kinds, a_kind
 from demiurgic.core.errors import RecipeError, UserError, nearest, place_of, unknown
-from demiurgic.run.expand import Draft, expand, find_step, read_overrides, read_preset
+from demiurgic.run.expand import Draft, expand, find_step, is_seed, read_overrides, read_preset
 from demiurgic.run.gates import Gate
 from demiurgic.run.presets import Preset, chosen, read_presets
 from demiurgic.run.stage import Reference, Stage, StageConfig, references
@@ -108,7 +108,7 @@ def _read(
         by_step.setdefault(step, []).extend(found)
     seed = document.value.get("seed", 0)
     name = document.value.get("name", path.stem)
-    if not isinstance(seed, int) or isinstance(seed, bool):
+    if not is_seed(seed):
         raise RecipeError(f"seed wants a whole number, found {seed!r}", file=file, line=document.lines.get(("seed",)))
     drafts = expand(document, by_step, file=file)
     lines = {draft.group: draft.lines.get(()) for draft in drafts}
@@ -180,7 +180,7 @@ class _Reader:
             raise self._error(unknown("stage", use, self.stages), ("use",))
         stage = self.stages[use]
         seed = values.get("seed", default_seed)
-        if not isinstance(seed, int) or isinstance(seed, bool):
+        if not is_seed(seed):
             raise self._error(f"seed wants a whole number, found {seed!r}", ("seed",))
         config = self._config(stage, {key: value for key, value in values.items() if key not in RESERVED})
         return Step(

@@ -170,7 +170,7 @@ class _Walk:
 
     def _record(self, event: Event, step: Step, key: str, more: Mapping[str, JSON]) -> None:
         line: dict[str, JSON] = {**self._run(), "step": step.name, "stage": step.stage.name, "key": key, **more}
-        if step.stage.uses_seed:
+        if step.stage.draws(step.config):
             line["seed"] = step.seed
         if self.recipe.preset is not None:
             line["preset"] = self.recipe.preset

@@ -57,7 +57,8 @@ class Stage(Generic[Config]):
     makes: Mapping[str, type[Artifact]] | Callable[[Config], Mapping[str, type[Artifact]]]
     version: int = 1
     """Enters the key: raise it when the same config and inputs give another output."""
-    uses_seed: bool = False
+    uses_seed: bool | Callable[[Config], bool] = False
+    """Whether `run` draws anything. A function of the config where that depends on it."""
     resumable: bool = False
     """Whether `run` goes on from what an interrupted run left in `out`. If not, `out` is emptied first."""
     launches: bool = False
@@ -75,6 +76,9 @@ class Stage(Generic[Config]):
 
     def parts(self, config: Config) -> Mapping[str, type[Artifact]]:
         return self.makes(config) if callable(self.makes) else self.makes
+
+    def draws(self, config: Config) -> bool:
+        return self.uses_seed(config) if callable(self.uses_seed) else self.uses_seed
 
     def packages(self, config: Config) -> Sequence[str]:
         return self.needs(config) if callable(self.needs) else self.needs

@@ -22,6 +22,7 @@ from demiurgic.core.metric import JSON
 from demiurgic.core.optional import require
 from demiurgic.run.context import Context, journal_beside
 from demiurgic.run.engine import usable_cores
+from demiurgic.run.launch import remove_leftovers, run_launched
 from demiurgic.run.ledger import LEDGER, Ledger
 from demiurgic.run.lineage import lineage_of, refuse_revoked, revoked_keys
 from demiurgic.run.stage import Reference, Stage, StageConfig, choices, keyed, references, written
@@ -54,7 +55,7 @@ def step_key(stage: Stage[Any], config: StageConfig, *, seed: int | None, base: 
         "stage": stage.name,
         "version": stage.version,
         "config": keyed(config, lambda artifact: {"artifact": artifact.kind, "digest": artifact.digest}),
-        "seed": seed if stage.uses_seed else None,
+        "seed": seed if stage.draws(config) else None,
         "fingerprints": fingerprints,
     }
     facts = config.key_facts(base)
@@ -87,7 +88,7 @@ def make_step(
             f"{final} exists and is no finished step: its manifest is gone. Delete the folder and run again."
         )
     require(*stage.packages(config))
-    used_seed = seed if stage.uses_seed else None
+    used_seed = seed if stage.draws(config) else None
     resumed = stage.resumable and partial.exists()
     if partial.exists() and not stage.resumable:
         shutil.rmtree(partial)
@@ -98,12 +99,12 @@ def make_step(
         within = context.for_step(seed=used_seed)
         launched: dict[str, JSON] = {}
         if stage.launches and context.launcher.kind == "accelerate":
-            from demiurgic.run.launch import run_launched
-
             done = run_launched(stage, config, partial, within)
             summary, peak_bytes = done.summary, done.peak_memory_bytes
-            launched = {"processes": context.launcher.processes, "strategy": context.launcher.strategy}
+            shared = context.launcher
+            launched = {"processes": shared.processes, "strategy": shared.strategy, "device": done.device}
         else:
+            remove_leftovers(partial)  # of several processes whose parent was killed
             summary = stage.run(config, partial, within)
             peak_bytes = memory.peak_bytes()
         parts = {part: stamp_part(partial / part, kind=kind.kind) for part, kind in stage.parts(config).items()}
@@ -128,8 +129,8 @@ def make_step(
                 "seconds": round(time.perf_counter() - started, 3),
                 "peak_memory_bytes": peak_bytes,
                 "resumed": resumed,
-                **launched,
                 **circumstances(stage.packages(config)),
+                **launched,
             },
             made=now(),
         )

@@ -103,6 +103,18 @@ class Store:
             yield
             file.truncate(0)
 
+    def in_use(self) -> bool:
+        """Whether some process holds the store for writing now."""
+        try:
+            with (self.path / "lock").open(encoding="utf-8") as file:
+                if file.read(1):  # else nobody does, and one who is about to is not to be held up
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
 
 def _introduce(file: TextIO) -> None:
     """Say who holds the lock. A full disk has no room for it, and must not keep `gc` from making some."""

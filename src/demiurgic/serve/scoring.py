@@ -3,41 +3,55 @@
 Nothing is written: an answer of at most one token is empty. What the interface has beside that is refused by name.
 """
 
+import json
 from typing import Annotated, Any
 
-from pydantic import Field, StrictFloat, StrictInt, StrictStr
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from demiurgic.models.token_bytes import text_of
 from demiurgic.providers.base import Provider
-from demiurgic.providers.scores import Passage, Place, Scored, Scorer, Word
+from demiurgic.providers.scores import MOST_WORDS, Passage, Place, Scored, Scorer, Word
 from demiurgic.serve.errors import WireError
 from demiurgic.serve.wire import Strict, read_body
 
 TokenId = Annotated[StrictInt, Field(ge=0, lt=2**31)]
-MOST_WORDS = 1000
-"""Of each token: an answer of a long text with more is larger than the text by four orders of magnitude."""
 
 
 class ScoreRequest(Strict):
-    """The body, as far as this server answers it. `temperature` says nothing of a text that is given."""
+    """The body, as far as this server answers it. How a token would be drawn says nothing of a text that is given."""
 
     model: StrictStr
     prompt: list[TokenId] = Field(min_length=1)
     prompt_logprobs: StrictInt = Field(ge=1, le=MOST_WORDS)
     max_tokens: StrictInt = Field(16, ge=0)
     temperature: StrictFloat | None = None
+    top_p: StrictFloat | None = None
+    seed: StrictInt | None = None
+    stream: StrictBool | None = None
+    echo: StrictBool | None = None
 
     def to_passage(self) -> Passage:
-        """Raises WireError where text is wanted, too."""
+        """Raises WireError where text is wanted, too, or another form of answer."""
         if self.max_tokens > 1:
-            raise WireError(
-                400,
-                f"Unsupported value: 'max_tokens' = {self.max_tokens} is not supported here: completions score a "
-                "prompt, and write nothing. Send max_tokens: 0, or ask /v1/chat/completions.",
-                code="unsupported_value",
-                param="max_tokens",
+            raise _unsupported(
+                "max_tokens",
+                self.max_tokens,
+                "completions score a prompt, and write nothing. Send max_tokens: 0, or ask /v1/chat/completions.",
             )
+        if self.stream:
+            raise _unsupported("stream", True, "log-probabilities come as one answer. Send stream: false.")
+        if self.echo:
+            raise _unsupported("echo", True, "a prompt is scored by its ids, and not said again. Send echo: false.")
         return Passage(tuple(self.prompt))
+
+
+def _unsupported(name: str, value: int, why: str) -> WireError:
+    return WireError(
+        400,
+        f"Unsupported value: '{name}' = {json.dumps(value)} is not supported here: {why}",
+        code="unsupported_value",
+        param=name,
+    )
 
 
 def read_score_request(body: bytes) -> ScoreRequest:

@@ -5,6 +5,7 @@ OpenAI does. Fields that ask for nothing (`n: 1`, `tools: null`) are let through
 """
 
 import json
+import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -47,6 +48,8 @@ FINISH_REASONS: Mapping[Finish, str] = {
     "other": "stop",
 }
 MAX_STOPS = 4
+UNION_TAG = re.compile(r"(constrained-)?(str|int|float|bool)$|list\[")
+"""What pydantic puts among the names of fields for each of the things that a field may be."""
 
 
 class Strict(BaseModel):
@@ -164,7 +167,7 @@ def _misfit(error: ValidationError) -> WireError:
     # a sort of part that is not known explains the fields that came with it.
     errors = error.errors()
     first = next((found for found in errors if found["type"] == "literal_error"), errors[-1])
-    place = [str(part) for part in first["loc"] if not str(part).startswith(("constrained", "list[", "str"))]
+    place = [str(part) for part in first["loc"] if not UNION_TAG.match(str(part))]
     param = ".".join(place)
     if first["type"] == "missing":
         return WireError(400, f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)

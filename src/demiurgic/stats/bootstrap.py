@@ -3,7 +3,7 @@
 Items of a cluster resemble one another, so whole clusters are drawn, never items (Miller 2024, "Adding Error Bars to
 Evals", arXiv 2411.00640, on clustered standard errors). Knows nothing of what was measured.
 
-Letters in array names: C clusters, K columns (each one sum per cluster), R resamples.
+Letters in array names: C clusters, K columns (each one sum per cluster), M measurements, R resamples.
 """
 
 from collections.abc import Sequence
@@ -31,8 +31,9 @@ CELLS_AT_ONCE = 1_000_000
 class Measured:
     """What was measured on each item: the estimate is sum(numerators) / sum(denominators).
 
-    A mean over items has denominators 1; bits per byte has bits over bytes. With `gaps`, G signed numbers per item, the
-    estimate is the sum over G of |the sum over items|, over sum(denominators), as a calibration error is.
+    A mean over items has denominators 1; bits per byte has bits over bytes. With `gaps`, G signed numbers per item, it
+    is the sum over G of |the sum over items|, over sum(denominators), as a calibration error is: an estimate of that,
+    which is 0 on average where the truth is 0, and so now and then below it (`distances`).
     """
 
     items: Sequence[str]
@@ -54,14 +55,20 @@ class Measured:
     def value(self) -> float:
         if self.gaps is None:
             return sum(self.numerators) / sum(self.denominators)
-        sums: list[float] = [sum(column) for column in zip(*self.gaps, strict=True)]
-        return sum(map(abs, sums)) / sum(self.denominators)
+        import numpy as np
+
+        return float(estimates(self, np.ones((1, self.num_clusters)))[0])
 
     @cached_property
-    def columns(self) -> list[Sequence[float]]:
-        """What is summed over items: a numerator or the gaps, then the denominators."""
+    def sums_CK(self) -> "Floats":
+        """Of each cluster, in the order of `cluster_names`: sums of numerators or gaps, then of denominators."""
+        import numpy as np
+
         numerators = [self.numerators] if self.gaps is None else list(zip(*self.gaps, strict=True))
-        return [*numerators, self.denominators]
+        names = {name: position for position, name in enumerate(self.cluster_names)}
+        positions = np.array([names[cluster] for cluster in self.clusters])
+        columns = [np.asarray(column, dtype=np.float64) for column in (*numerators, self.denominators)]
+        return np.stack([np.bincount(positions, weights=column, minlength=len(names)) for column in columns], axis=1)
 
     @cached_property
     def cluster_names(self) -> list[str]:
@@ -75,11 +82,13 @@ class Measured:
 def ratio(measured: Measured, *, seed: int, resamples: int = RESAMPLES) -> Metric:
     """sum(numerators) / sum(denominators) with the cluster-bootstrap interval; n is the number of items.
 
-    Raises UserError for fewer than 2 clusters.
+    An estimate from gaps ends at 0, as what it estimates does. Raises UserError for fewer than 2 clusters.
     """
     (values_R,) = resampled_values([measured], seed=seed, resamples=resamples)
     low, high = percentiles(values_R, num_clusters=measured.num_clusters)
-    return Metric(measured.value, low, high, len(measured.items))
+    least = 0.0 if measured.gaps is not None else float("-inf")
+    value, low, high = (max(end, least) for end in (measured.value, low, high))
+    return Metric(value, low, high, len(measured.items))
 
 
 def share(measured: Measured, *, seed: int, resamples: int = RESAMPLES) -> Metric:
@@ -89,52 +98,60 @@ def share(measured: Measured, *, seed: int, resamples: int = RESAMPLES) -> Metri
     the interval is then Wilson's with each cluster counted as one thing, which supposes that a cluster's items are
     copies of one another and so errs on the wide side.
     """
-    if measured.value not in (0.0, 1.0):
+    common = sum(measured.numerators) / sum(measured.denominators)
+    if common not in (0.0, 1.0):
         return ratio(measured, seed=seed, resamples=resamples)
     refuse_one_cluster(measured.clusters)
-    same = intervals.share(int(measured.value) * measured.num_clusters, measured.num_clusters)
-    return Metric(measured.value, same.low, same.high, len(measured.items))
+    same = intervals.share(int(common) * measured.num_clusters, measured.num_clusters)
+    return Metric(common, same.low, same.high, len(measured.items))
 
 
-def resampled_values(measured: Sequence[Measured], *, seed: int, resamples: int = RESAMPLES) -> "list[Floats]":
-    """The estimates [R] of several measurements, in the same draws of clusters.
+def resampled_values(measured: Sequence[Measured], *, seed: int, resamples: int = RESAMPLES) -> "Floats":
+    """The estimates [M, R] of several measurements in `resamples` draws of C clusters with replacement.
 
-    A draw repeats items, so that sums of gaps stray further from 0 than those of the sample, as the sample's do from
-    the truth: estimates from gaps have the draws' mean excess over the sample's estimate taken off, and end at 0.
+    Every measurement is on the same clusters and sees the same draws. Raises UserError for fewer than 2 clusters.
     """
     import numpy as np
 
-    totals_RK = resampled_totals(measured, seed=seed, resamples=resamples)
-    values: list[Floats] = []
-    start = 0
-    for one in measured:
-        last = start + len(one.columns) - 1
-        if one.gaps is None:
-            values.append(totals_RK[:, start] / totals_RK[:, last])
-        else:
-            drawn_R = np.abs(totals_RK[:, start:last]).sum(axis=1) / totals_RK[:, last]
-            values.append(np.maximum(drawn_R - max(drawn_R.mean() - one.value, 0.0), 0.0))
-        start = last + 1
-    return values
-
-
-def resampled_totals(columns: Sequence[Measured], *, seed: int, resamples: int = RESAMPLES) -> "Floats":
-    """Numerator and denominator totals of several measurements in `resamples` draws of C clusters with replacement.
-
-    Every measurement is on the same clusters and sees the same draws. Returns [R, K], K = the columns of the first
-    measurement (numerator and denominator, where it has no gaps), then of the second, ….
-    """
-    import numpy as np
-
-    refuse_one_cluster(columns[0].clusters)
-    if any(measured.cluster_names != columns[0].cluster_names for measured in columns):
+    names = measured[0].cluster_names
+    refuse_one_cluster(measured[0].clusters)
+    if any(one.cluster_names != names for one in measured):
         raise ValueError("measurements on different clusters cannot share draws")
-    sums_CK = np.concatenate([_sums(measured) for measured in columns], axis=1)
-    num_clusters = len(sums_CK)
     random = np.random.default_rng(seed)
-    step = max(1, CELLS_AT_ONCE // num_clusters)
+    step = max(1, CELLS_AT_ONCE // len(names))
     blocks = [min(step, resamples - start) for start in range(0, resamples, step)]
-    return np.concatenate([_draws(random, size, num_clusters) @ sums_CK for size in blocks])
+    drawn = (_draws(random, size, len(names)) for size in blocks)
+    values_MR: Floats = np.concatenate([[estimates(one, draws_RC) for one in measured] for draws_RC in drawn], axis=1)
+    return values_MR
+
+
+def estimates(measured: Measured, draws_RC: "Floats") -> "Floats":
+    """The estimate [R] in each draw; a draw counts how often each cluster is in it."""
+    import numpy as np
+
+    *columns, denominators_C = measured.sums_CK.T
+    if measured.gaps is None:
+        values_R: Floats = draws_RC @ columns[0]
+    else:
+        values_R = np.sum([distances(draws_RC * gaps_C) for gaps_C in columns], axis=0)
+    values_R /= draws_RC @ denominators_C
+    return values_R
+
+
+def distances(gaps_RC: "Floats") -> "Floats":
+    """How far the sums over clusters lie from 0: each cluster's gap, signed as the sum of all *others* is.
+
+    |sum| itself is too large on average where gaps are noise about 0, and larger still in draws; the bias is less for
+    an uncalibrated model than for a calibrated one, so it does not cancel in their difference either (Kumar et al.
+    2019, arXiv 1909.10155, on the bias). The others' sign is independent of a cluster's own noise: noise about 0 comes
+    to 0 on average, and where the sign is sure this is |sum|. A draw's copies of a cluster are left out together, since
+    each holds the same noise.
+    """
+    import numpy as np
+
+    others_RC = gaps_RC.sum(axis=1, keepdims=True) - gaps_RC
+    distances_R: Floats = np.einsum("rc,rc->r", gaps_RC, np.sign(others_RC))
+    return distances_R
 
 
 def _draws(random: "np.random.Generator", size: int, num_clusters: int) -> "Floats":
@@ -174,12 +191,3 @@ def refuse_one_cluster(clusters: Sequence[str]) -> None:
             f"An interval wants at least 2 clusters, found {num_clusters} over {len(clusters)} items. "
             "Measure on more data, or cluster by something finer."
         )
-
-
-def _sums(measured: Measured) -> "Floats":
-    import numpy as np
-
-    names = {name: position for position, name in enumerate(measured.cluster_names)}
-    positions = np.array([names[cluster] for cluster in measured.clusters])
-    columns = [np.asarray(column, dtype=np.float64) for column in measured.columns]
-    return np.stack([np.bincount(positions, weights=column, minlength=len(names)) for column in columns], axis=1)

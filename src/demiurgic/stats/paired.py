@@ -49,6 +49,7 @@ class Recovered:
 def difference(first: Measured, second: Measured, *, seed: int, resamples: int = RESAMPLES) -> Difference:
     """The first ratio minus the second, over the same items, with clusters drawn together.
 
+    Of two estimates from gaps it is taken before `bootstrap.ratio` lets them end at 0, where it would be biased.
     Raises ValueError when the items differ, UserError for fewer than 2 clusters.
     """
     _same_items(first, second)

@@ -1,5 +1,7 @@
 """The one place that makes an `accelerate.Accelerator`: which device and which precision."""
 
+import os
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from demiurgic.core.errors import UserError
@@ -7,6 +9,10 @@ from demiurgic.models.precision import Precision, autocast
 
 if TYPE_CHECKING:
     import torch
+
+
+PATIENCE = timedelta(hours=2)
+"""How long processes wait for one another: the first may be writing a large checkpoint to a slow disk."""
 
 
 def accelerator_on(device: "torch.device", precision: Precision, *, processes: int | None = None) -> Any:
@@ -17,12 +23,14 @@ def accelerator_on(device: "torch.device", precision: Precision, *, processes: i
     Accelerate reads much from environment variables; none of them may change what a config says. Raises UserError when
     one does, and for bf16 on a device without it.
     """
+    os.environ["DS_ACCELERATOR"] = device.type  # accelerate imports DeepSpeed, which takes a GPU wherever there is one
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, GradientState
-    from accelerate.utils import GradientAccumulationPlugin
+    from accelerate.utils import GradientAccumulationPlugin, InitProcessGroupKwargs
 
-    autocast(device, precision)  # refuses with a reason what Accelerator would refuse without one
     _refuse_too_few_gpus(device, processes)
+    _use_the_gpu_that_was_named(device, processes)
+    autocast(device, precision)  # refuses with a reason what Accelerator would refuse without one
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
     mixed_precision = "bf16" if precision == "bf16" else "no"
@@ -31,6 +39,7 @@ def accelerator_on(device: "torch.device", precision: Precision, *, processes: i
         mixed_precision=mixed_precision,
         # by the plug-in: gradient_accumulation_steps gives way to the environment, and scales every gradient
         gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
     )
     found = (accelerator.device.type, accelerator.mixed_precision, accelerator.gradient_accumulation_steps)
     wanted = (device.type, mixed_precision, 1)
@@ -41,6 +50,24 @@ def accelerator_on(device: "torch.device", precision: Precision, *, processes: i
         )
     _refuse_foreign_launch(accelerator, processes)
     return accelerator
+
+
+def _use_the_gpu_that_was_named(device: "torch.device", processes: int | None) -> None:
+    """Accelerate takes the current one. Raises UserError where it is none, or several processes are to have it."""
+    import torch
+
+    if device.type != "cuda" or device.index is None:
+        return
+    if (processes or 1) > 1:
+        raise UserError(
+            f"The device {device} was asked for by {processes} processes, which take a GPU each. Give --device cuda, "
+            "and which GPUs as gpu_ids in a --launch-config."
+        )
+    if device.index >= torch.cuda.device_count():
+        raise UserError(
+            f"The device {device} was asked for, and torch counts {torch.cuda.device_count()} GPUs, from 0."
+        )
+    torch.cuda.set_device(device)
 
 
 def _refuse_too_few_gpus(device: "torch.device", processes: int | None) -> None:

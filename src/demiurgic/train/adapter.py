@@ -98,6 +98,11 @@ def adapter_plan(model: Model, lora: Lora) -> AdapterPlan:
     return AdapterPlan(lora, _targets_of(lora, linears), base, model.path, stored)
 
 
+def base_dtype(stored: str, precision: Precision) -> str:
+    """What a base is loaded in, by torch's name; `stored` is what its linear layers are stored in."""
+    return "bfloat16" if (stored, precision) == ("bf16", "bf16") else "float32"
+
+
 def load_with_adapter(plan: AdapterPlan, *, precision: Precision, device: str, seed: int) -> "PreTrainedModel":
     """The frozen base with updates beside its targeted layers: A random by `seed`, B zero, both fp32.
 
@@ -108,7 +113,7 @@ def load_with_adapter(plan: AdapterPlan, *, precision: Precision, device: str, s
 
     from demiurgic.models.load import load_model
 
-    dtype = "bfloat16" if (plan.stored, precision) == ("bf16", "bf16") else "float32"
+    dtype = base_dtype(plan.stored, precision)
     load = load_nf4 if plan.lora.precision == "nf4" else load_model
     model = load(plan.folder, device=device, dtype=dtype)
     quiet_bitsandbytes()

@@ -4,12 +4,15 @@ Reads the config into the capture's terms, and checks that teacher and tokens be
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import PositiveInt, model_validator
 
 from demiurgic.core.artifacts import Either, Logits, Model, Tokenizer, Tokens
+from demiurgic.core.console import size
 from demiurgic.core.errors import UserError
 from demiurgic.core.hashing import digest_of
 from demiurgic.core.metric import JSON, Metric, Summary
@@ -22,7 +25,7 @@ from demiurgic.run.context import Context
 from demiurgic.run.stage import ONLY_SPEED, Stage, StageConfig, written
 from demiurgic.train.cache.facts import FACTS, CacheFacts, read_facts
 from demiurgic.train.cache.keep import Keep, KeepHidden, KeepSamples, KeepTopK
-from demiurgic.train.cache.layout import ID_BYTES
+from demiurgic.train.cache.layout import ID_BYTES, WordBits
 from demiurgic.train.cache.writer import CacheWriter, Commit
 from demiurgic.train.captured_teacher import CapturedTeacher, count_agreement, go_on_counting, opened_teacher
 from demiurgic.train.interrupts import Interrupts
@@ -37,9 +40,6 @@ if TYPE_CHECKING:
 COMMIT = "capture.json"
 """How far the capture has come, and what it took; beside the part."""
 
-MEANS = {"nats": "teacher_nats_per_token", "kept_mass": "kept_mass"}
-"""Sums over the tokens, and what their means are called."""
-
 
 class CacheLogitsConfig(StageConfig):
     """Whose word is kept, on which tokens, and what of it. Made once, it serves every student of these tokens."""
@@ -53,7 +53,8 @@ class CacheLogitsConfig(StageConfig):
     """Of the data. Wanted where the teacher is no model, to know its words, or has another tokenizer.json, to compare
     which token has which id."""
     precision: Precision = "bf16"
-    """`bf16`: matrix products under autocast, over fp32 weights. Logits are fp32 in both."""
+    """`bf16`: matrix products under autocast, over weights in bf16 where that is what is stored, else fp32. Logits are
+    fp32 in any case."""
     batch: Annotated[PositiveInt, ONLY_SPEED] = 8
     """Windows that the teacher reads at once."""
 
@@ -97,7 +98,7 @@ def run(config: CacheLogitsConfig, out: Path, context: Context) -> Summary:
     if done is None:
         raise AssertionError(f"{folder} is whole, and {COMMIT} beside it is gone")
     facts, _ = read_facts(folder)
-    return _summary(facts, done)
+    return _summary(facts, done, num_bytes=sum(path.stat().st_size for path in folder.iterdir()))
 
 
 def _capture(config: CacheLogitsConfig, out: Path, context: Context) -> None:
@@ -107,14 +108,17 @@ def _capture(config: CacheLogitsConfig, out: Path, context: Context) -> None:
 
     windows, device = Windows.open(config.data.path), resolve_device(context.device)
     _refuse_vocabulary(config, windows)
-    with opened_teacher(
-        config.teacher,
-        windows,
-        tokenizer=config.tokenizer,
-        precision=config.precision,
-        device=device,
-        context=context,
-    ) as teacher:
+    with (
+        too_little_is_a_users_matter(config),
+        opened_teacher(
+            config.teacher,
+            windows,
+            tokenizer=config.tokenizer,
+            precision=config.precision,
+            device=device,
+            context=context,
+        ) as teacher,
+    ):
         facts = _facts(config, windows, teacher)
         capture = Capture(
             teacher,
@@ -123,12 +127,32 @@ def _capture(config: CacheLogitsConfig, out: Path, context: Context) -> None:
             batch=config.batch,
             device=device,
             precision=config.precision,
-            seeds=context.random,
+            seeds=context.seeds,
         )
         with CacheWriter(out / config.part, facts.arrays, commit_path=out / COMMIT) as writer:
             _write_head(teacher, facts, writer.folder)
             _ask_about_all(capture, writer, context)
             writer.finish(facts)
+
+
+@contextmanager
+def too_little_is_a_users_matter(config: CacheLogitsConfig) -> Iterator[None]:
+    """Turn "out of memory" into a UserError that says what to change. All else passes."""
+    from demiurgic.train.memory import frozen_bytes, is_out_of_memory, words_of
+
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        weights = ""
+        if isinstance(config.teacher, Model):
+            weights = f" The teacher's weights alone take {size(frozen_bytes(config.teacher.path, config.precision))}."
+        less = f"Set batch: {config.batch // 2} (now {config.batch}), or take" if config.batch > 1 else "Take"
+        raise UserError(
+            f"The capture does not fit into memory ({words_of(error)}).{weights} {less} the memory of this machine "
+            "with --device cpu. The same command goes on from the last commit."
+        ) from error
 
 
 def _ask_about_all(capture: "Capture", writer: CacheWriter, context: Context) -> None:
@@ -166,6 +190,8 @@ def _refuse_vocabulary(config: CacheLogitsConfig, windows: Windows) -> None:
     if windows.vocab_size > 1 << (8 * ID_BYTES):
         most = 1 << (8 * ID_BYTES)
         raise UserError(f"The vocabulary of {windows.folder} has {windows.vocab_size} words; a cache can name {most}.")
+    if isinstance(config.keep, KeepSamples):
+        WordBits.of(vocab_size=windows.vocab_size, draws=config.keep.draws)
     if config.tokenizer is not None:
         refuse_other_tokenizer(windows, folder=config.tokenizer.path)
 
@@ -179,7 +205,7 @@ def _facts(config: CacheLogitsConfig, windows: Windows, teacher: "TeacherSignal"
         vocab_size=windows.vocab_size,
         tokens_digest=config.data.digest,
         teacher=_identity(config.teacher),
-        precision=config.precision,
+        precision=config.precision if isinstance(config.teacher, Model) else None,
         width=teacher.hidden_width if hidden else None,
         rule=_head_of(teacher).rule if hidden else None,
     )
@@ -208,18 +234,21 @@ def _write_head(teacher: "TeacherSignal", facts: CacheFacts, folder: Path) -> No
         write_head(folder, _head_of(teacher), vocab_size=facts.vocab_size)
 
 
-def _summary(facts: CacheFacts, done: Commit) -> Summary:
-    counts, num_bytes = done.counts, sum(done.sizes.values())
+def _summary(facts: CacheFacts, done: Commit, *, num_bytes: int) -> Summary:
+    """`num_bytes` are those of the whole folder, the head of hidden states among them."""
+    counts = done.counts
     found: dict[str, float] = {
         "windows": facts.num_windows,
         "tokens": facts.num_tokens,
-        "bytes_per_token": num_bytes / facts.num_tokens,
+        "bytes": num_bytes,
+        "bytes_per_token": sum(done.sizes.values()) / facts.num_tokens,
         "seconds": counts["seconds"],
         "tokens_per_second": facts.num_tokens / counts["seconds"],
     }
-    for sum_of, name in MEANS.items():
-        if sum_of in counts:
-            found[name] = counts[sum_of] / facts.num_tokens
+    if "nats" in counts:
+        found["teacher_nats_per_token"] = counts["nats"] / facts.num_tokens
+    if "kept_mass" in counts:
+        found |= {"tokens_told": counts["told"], "kept_mass": counts["kept_mass"] / max(counts["told"], 1)}
     found |= {name: value for name, value in counts.items() if name.startswith("teacher_")}
     if isinstance(facts.keep, KeepSamples):
         found["distinct_words"] = done.num_words / facts.num_tokens / len(facts.keep.temperatures)
@@ -232,7 +261,7 @@ STAGE = Stage(
     CacheLogitsConfig,
     run,
     makes=lambda config: {config.part: Logits},
-    uses_seed=True,
+    uses_seed=lambda config: isinstance(config.keep, KeepSamples),
     resumable=True,
     needs=("numpy", "torch", "transformers", "safetensors"),
 )

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
     from demiurgic.train.signals import TeacherSignal
 
-AGREEMENT = ("tokens", "tokens_matched", "words", "words_matched", "mass", "mass_matched")
-"""What is counted of a teacher that names its words itself (signals/agreement.py)."""
-
 
 class _ModelOrMapping:
     """A mapping is a teacher that is asked over a wire or was recorded, as its `use` says; all else is a model."""
@@ -41,7 +38,15 @@ class _ModelOrMapping:
 
         kinds = {"model": Model, "served": Served, "recorded": Recorded}
         schemas = {name: handler.generate_schema(kind) for name, kind in kinds.items()}
-        return core_schema.tagged_union_schema(schemas, discriminator=which)
+        return core_schema.tagged_union_schema(
+            schemas,
+            discriminator=which,
+            custom_error_type="teacher",
+            custom_error_message=(
+                "a teacher is the name of a step that makes a model, {use: served, provider: …}, or {use: recorded, "
+                "logprobs: …}"
+            ),
+        )
 
 
 CapturedTeacher: TypeAlias = Annotated[Model | Served | Recorded, _ModelOrMapping()]
@@ -89,12 +94,11 @@ def _same_tokenizer(teacher: Path, windows: Windows) -> Path:
 def go_on_counting(teacher: "TeacherSignal", counts: Mapping[str, float]) -> None:
     """Let what an earlier run counted of a served teacher's words count on."""
     if isinstance(teacher, served.ServedTeacher):
-        for name in AGREEMENT:
-            setattr(teacher.agreement, name, type(getattr(teacher.agreement, name))(counts.get(name, 0)))
+        teacher.agreement.go_on_from(counts)
 
 
 def count_agreement(teacher: "TeacherSignal", counts: dict[str, float]) -> None:
     """Put how many of a teacher's words were known among what a commit holds."""
     if isinstance(teacher, served.ServedTeacher | recorded.RecordedTeacher):
-        counts.update({name: getattr(teacher.agreement, name) for name in AGREEMENT})
+        counts.update(teacher.agreement.counts())
         counts.update({name: metric.value for name, metric in teacher.summary().metrics.items()})

@@ -6,6 +6,9 @@ is whole before an old one goes, so that a kill at any instant leaves one checkp
 
 import pickle
 import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +19,8 @@ from demiurgic.core.files.atomic import new_folder
 if TYPE_CHECKING:
     from torch import Tensor
 
+WRITING_SHARE = 0.05
+"""How much of the time may go into checkpoints."""
 STATE = "state.pt"
 WEIGHTS = "weights.pt"
 
@@ -44,6 +49,8 @@ class Progress:
     """The teacher's own loss on the held-out windows; None while it was not asked."""
     balance: dict[str, float] = field(default_factory=dict)
     """What balanced weights follow (train/balance.py)."""
+    agreement: dict[str, float] = field(default_factory=dict)
+    """Of a served teacher's words (train/signals/agreement.py), over all processes."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,26 @@ class Checkpoint:
     optimizer: dict[str, Any]
 
 
+class CheckpointPace:
+    """When the next checkpoint is due: after so many seconds, or later where writing one takes long."""
+
+    def __init__(self, seconds: float) -> None:
+        """0 is after every step."""
+        self._wanted = self._wait = seconds
+        self._since = time.perf_counter()
+
+    def is_due(self) -> bool:
+        return time.perf_counter() - self._since >= self._wait
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Around the writing of a checkpoint, by all processes."""
+        started = time.perf_counter()
+        yield
+        self._since = time.perf_counter()
+        self._wait = max(self._wanted, (self._since - started) / WRITING_SHARE) if self._wanted else 0.0
+
+
 class Checkpoints:
     """The checkpoint folder of one run."""
 
@@ -65,7 +92,10 @@ class Checkpoints:
         self.folder = folder
 
     def newest(self) -> Checkpoint | None:
-        """The state to go on from, or None. Raises UserError when it is damaged."""
+        """The state to go on from, or None. Raises UserError when it is damaged.
+
+        Its tensors are mapped from the file, so that several processes read it once: copy what is to stay.
+        """
         import torch
 
         steps = self._whole("step")
@@ -73,7 +103,7 @@ class Checkpoints:
             return None
         path = steps[-1] / STATE
         try:
-            data = torch.load(path, map_location="cpu", weights_only=True)
+            data = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             reason = str(error).partition("\n")[0]
             raise UserError(
@@ -116,9 +146,11 @@ class Checkpoints:
             torch.save(weights, folder / WEIGHTS)
 
     def best(self, step: int) -> "dict[str, Tensor]":
+        """Mapped from the file, as those of `newest` are."""
         import torch
 
-        weights: dict[str, Tensor] = torch.load(self._best(step) / WEIGHTS, map_location="cpu", weights_only=True)
+        path = self._best(step) / WEIGHTS
+        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         return weights
 
     def remove(self) -> None:

@@ -1,9 +1,13 @@
 """The head and all losses over differentiable products: for a head that is no plain local tensor.
 
-A head that FSDP2 or DeepSpeed's ZeRO-3 spreads over devices is gathered once, and one that carries a LoRA is more than
-its weight, so autograd is left to find their gradients. [tokens, vocabulary] is not built here either: each chunk is
-checkpointed, its products are made again in the backward pass, and its losses are the same closed forms as in
-train/head_loss.py, which pays for the products of a chunk once and not twice.
+A head that is spread over devices (a DTensor, or under DeepSpeed's ZeRO-3) is gathered once, and one that carries a
+LoRA is more than its weight, so autograd is left to find their gradients. No recipe of ours leads here: the stage
+`train` adapts no head, and under its FSDP2 the head is whole while the losses are worked out (train/parallel.py). It is
+for those who wrap the objective otherwise. What is here for ZeRO-3 has not been run.
+
+[tokens, vocabulary] is not built here either: each chunk is checkpointed, its products are made again in the backward
+pass, and its losses are the same closed forms as in train/head_loss.py, which pays for the products of a chunk once and
+not twice.
 
 Shapes: N supervised tokens, D hidden width, V vocabulary, K components, R rank.
 """
@@ -169,7 +173,7 @@ def _gathered(head: OutputHead) -> Iterator[None]:
     if any(tensor.requires_grad for tensor in spread):
         raise UserError(
             "DeepSpeed's ZeRO-3 spreads the head over the processes, and a head that is trained cannot be gathered "
-            "from it. Train an adapter on the blocks (lora), use ZeRO-2, or FSDP2."
+            "from it. Freeze the head, or use ZeRO-2 or FSDP2."
         )
     gathering: AbstractContextManager[object] = nullcontext()
     if spread:

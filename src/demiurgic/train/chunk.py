@@ -1,6 +1,6 @@
 """A chunk of supervised tokens as a loss sees it.
 
-Knows neither models nor batches: logits come in. Every [N,V] array lies in a buffer that the next chunk uses again.
+Knows neither models nor batches: logits come in. What the losses make of them lies in buffers that are used again.
 
 Shapes: N tokens of the chunk, V vocabulary.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BUFFER_BYTES = 16 << 20
-"""Of the logits of one chunk. The head's products are slower by a half with a quarter of it (docs/train.md)."""
+"""Of the logits of one chunk. The head's products are slower by a half with a quarter of it."""
 MIN_TOKENS = 128
 """Below this the matrix products of a chunk are slower than the memory they save is worth."""
 STRIP_BYTES = {"cpu": 3 << 19, "cuda": 64 << 20}
@@ -39,7 +39,8 @@ def tokens_per_strip(vocab_size: int, *, device: "torch.device") -> int:
 class Workspace:
     """Float32 buffers [N,V] that are lent to one chunk and taken back by the next.
 
-    Fresh memory is not free: the page faults of a 16 MB array cost as much as the arithmetic on it.
+    Fresh memory is not free: the page faults of a 16 MB array cost as much as the arithmetic on it. Of the products of
+    a head, those by oneDNN on a CPU come in memory of their own all the same (train/product.py).
     """
 
     def __init__(self) -> None:

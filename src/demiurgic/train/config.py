@@ -20,7 +20,7 @@ from demiurgic.train.losses import LOSSES, LossChoice
 from demiurgic.train.on_policy import OnPolicy
 from demiurgic.train.phases import Phase
 from demiurgic.train.schedule_checks import problem_of_measured_length, problem_of_schedules
-from demiurgic.train.signal_checks import problem_of_signals
+from demiurgic.train.signal_checks import problem_of_cached_tokens, problem_of_signals
 from demiurgic.train.teacher import Teacher
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -44,7 +44,8 @@ class TrainConfig(StageConfig):
     on_policy: OnPolicy | None = None
     """Let the student write some of the text itself."""
     average: Literal["tokens", "documents"] = "tokens"
-    """What the loss is a mean over: all supervised tokens of a step, or its documents, each the mean over its own."""
+    """What the loss is a mean over: all supervised tokens of a step, or its documents, each the mean over its own.
+    Documents must not be cut: tokenize with packing: fit."""
     steps: PositiveInt | None = None
     """Optimizer steps."""
     epochs: PositiveFloat | None = None
@@ -81,8 +82,9 @@ class TrainConfig(StageConfig):
     """How many of them, drawn once; all by default."""
     patience: PositiveInt | None = None
     """Stop early after so many looks at `held_out` in a row that were no better than the best."""
-    gradient_norms_every: Annotated[PositiveInt | None, ONLY_SPEED] = None
-    """Log the gradient norm of each component every so many steps; each such step costs one more pass per component."""
+    gradient_norms_every: PositiveInt | None = None
+    """Log the gradient norm of each component every so many steps; each such step costs one more pass per component.
+    In the key, though the weights are the same: the log is evidence."""
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
@@ -124,7 +126,7 @@ class TrainConfig(StageConfig):
 
     @model_validator(mode="after")
     def _aims_make_sense(self) -> Self:
-        problem = problem_of_signals(self.aims)
+        problem = problem_of_signals(self.aims) or problem_of_cached_tokens(self.teacher, self.data)
         if self.match_seconds is not None:
             problem = problem or problem_of_measured_length(self.aims)
         problem = problem or problem_of_schedules(self.aims, num_steps=self.steps)

@@ -40,6 +40,16 @@ def refuse_long_windows(model: "PreTrainedModel", windows: Windows, *, folder: P
         )
 
 
+def refuse_cut_documents(windows: Windows) -> None:
+    """Raises UserError when a document lies in several pieces, each of which would count as much as a whole one."""
+    if windows.counts.rows_cut:
+        raise UserError(
+            f"average: documents counts every document the same, and {windows.counts.rows_cut} of the "
+            f"{windows.counts.rows} rows of {windows.folder} are cut into pieces. Tokenize with packing: fit and a "
+            f"length (now {windows.length}) that holds the longest row, or leave average at tokens."
+        )
+
+
 def refuse_same_tokens(data: Tokens, held_out: Tokens) -> None:
     """Raises UserError when the checkpoint would be chosen on what the student was trained on."""
     if held_out.digest == data.digest:
@@ -93,3 +103,13 @@ def seconds_of(trained: Model | Adapter) -> float:
             f"{trained.manifest.stage}, which has no training time. {hint}."
         )
     return metric.value
+
+
+def refuse_other_processes(trained: Model | Adapter, *, processes: int) -> None:
+    """Raises UserError when a training took its seconds in another number of processes."""
+    took = trained.manifest.took.get("processes", 1)
+    if took != processes:
+        raise UserError(
+            f"match_seconds: {trained.manifest.step} was trained with --processes {took}, and this training runs with "
+            f"--processes {processes}: their seconds are not alike. Run it with --processes {took}, too."
+        )

@@ -11,6 +11,7 @@ Shapes: N tokens of a chunk, D hidden width, V vocabulary that takes part.
 """
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from demiurgic.models.head import OutputHead
@@ -30,8 +31,12 @@ class Head:
         self.rule = head.rule
         self._dtypes = ProductDtypes.on(weight_VD.device, bf16=bf16)
         self._for_logits_VD = weight_VD.to(self._dtypes.logits)
-        self._for_gradients_VD = self._for_logits_VD.to(self._dtypes.gradients)
         self._bias_V = None if head.bias_V is None else head.bias_V.detach()[:vocab_size].float()
+
+    @cached_property
+    def _for_gradients_VD(self) -> "Tensor":
+        """Made where a gradient is wanted: a teacher's head has none."""
+        return self._for_logits_VD.to(self._dtypes.gradients)
 
     def logits(self, hidden_ND: "Tensor", *, lend: "Callable[[], Tensor]") -> "Tensor":
         """The logits, fp32 and unrounded. `lend` gives a buffer [N,V], and is asked only where one is needed."""
@@ -43,8 +48,8 @@ class Head:
         return products_NV if self._bias_V is None else products_NV.add_(self._bias_V)
 
     def hidden_gradient(self, gradient_NV: "Tensor") -> "Tensor":
-        """The gradient [N,D] with respect to the hidden states, given that with respect to the products."""
-        return product(gradient_NV.to(self._dtypes.gradients), self._for_gradients_VD)
+        """The gradient [N,D] with respect to the hidden states, in fp32, given that with respect to the products."""
+        return product(gradient_NV.to(self._dtypes.gradients), self._for_gradients_VD).float()
 
     def add_weight_gradient(self, gradient_NV: "Tensor", hidden_ND: "Tensor", *, into_VD: "Tensor") -> None:
         """Add the gradient with respect to the weight to a sum in fp32."""

@@ -111,6 +111,7 @@ def _work_out(walk: Walk, settings: _Settings, hidden_ND: "Tensor", gradients: _
         if gradients.any:
             weights_N = walk.tokens.weights_N[part].float() * head.rule.scale
             gradients.add(products_NV, hidden_ND[part], weights_N, part=part, head=head)
+        del products_NV  # before the next chunk makes its own
 
 
 @cache

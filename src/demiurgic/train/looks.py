@@ -85,7 +85,7 @@ class Looks:
             put_back(unwrapped(self._objective), self._checkpoints.best(progress.best_step))
 
     def _keep(self, step: int) -> None:
-        weights = trained_weights(unwrapped(self._objective))
+        weights = trained_weights(unwrapped(self._objective), keep=self._accelerator.is_main_process)
         if self._accelerator.is_main_process:
             self._checkpoints.write_best(step, weights)
 

@@ -15,7 +15,7 @@ from demiurgic.core.console import Console
 from demiurgic.core.seeds import Seeds
 from demiurgic.models.windows import Windows
 from demiurgic.train.budget import steps_within
-from demiurgic.train.checkpoint import Checkpoint, Checkpoints, Progress
+from demiurgic.train.checkpoint import Checkpoint, CheckpointPace, Checkpoints, Progress
 from demiurgic.train.component_norms import component_norms
 from demiurgic.train.components import Component
 from demiurgic.train.curriculum import Curriculum
@@ -33,9 +33,10 @@ from demiurgic.train.optimizer import (
     refuse_non_finite_norm,
 )
 from demiurgic.train.order import Order
-from demiurgic.train.parallel import largest, unwrapped
+from demiurgic.train.parallel import largest, summed, unwrapped
 from demiurgic.train.randomness import seed_randomness
 from demiurgic.train.record import Announcer, StepRecord, step_line
+from demiurgic.train.signals.agreement import Agreement
 from demiurgic.train.source import StepText, TextSource
 from demiurgic.train.trackers import Trackers
 from demiurgic.train.weights import optimizer_state, put_back, put_back_optimizer, trained_weights
@@ -81,9 +82,13 @@ class Trainer:
         checkpoint_seconds: float,
         seeds: Seeds,
         teacher: Nats | None = None,
+        agreement: Agreement | None = None,
         trackers: Trackers | None = None,
     ) -> None:
-        """`objective` is spread over the processes already, and `optimizer` over its parameters as they are then."""
+        """`objective` is spread over the processes already, and `optimizer` over its parameters as they are then.
+
+        `agreement` counts what a served teacher's words are known by.
+        """
         self.plan = plan
         self.source = source
         self.objective = objective
@@ -95,6 +100,7 @@ class Trainer:
         self.console = console if accelerator.is_main_process else Console(quiet=True)
         self.checkpoint_seconds = checkpoint_seconds
         self.seeds = seeds
+        self.agreement = agreement
         self.trackers = trackers if accelerator.is_main_process else None
         self.looks = Looks(plan.held_out, objective, teacher=teacher, accelerator=accelerator, checkpoints=checkpoints)
         self.progress = Progress(num_steps=plan.steps)
@@ -115,7 +121,7 @@ class Trainer:
             self.console.progress("train", total, done=done) as bar,
         ):
             announcer = Announcer(self.console, bar)
-            saved = time.perf_counter()
+            pace = CheckpointPace(self.checkpoint_seconds)
 
             def pause_if_asked() -> None:
                 (asked,) = largest([interrupts.pending], self.accelerator)
@@ -130,13 +136,12 @@ class Trainer:
                     pause_if_asked()
                     self.looks.take_best(progress)
                     pause_if_asked()
+                    self._sum_agreement()
                     return progress
-                asked, due = largest(
-                    [interrupts.pending, time.perf_counter() - saved >= self.checkpoint_seconds], self.accelerator
-                )
+                asked, due = largest([interrupts.pending, pace.is_due()], self.accelerator)
                 if asked or due:
-                    self._checkpoint(log)
-                    saved = time.perf_counter()
+                    with pace.writing():
+                        self._checkpoint(log)
                 if asked:
                     raise KeyboardInterrupt
                 record = self._step()
@@ -168,7 +173,9 @@ class Trainer:
         components = plan.curriculum.components(
             progress.step, num_steps=progress.num_steps, source=text.source, balance=progress.balance
         )
+        paused = time.perf_counter()
         norms = self._component_norms(text, components)
+        started += time.perf_counter() - paused  # passes for the log are no training
         gradient = self._gradient(text, components)
         refuse_non_finite_loss(gradient, [c.name for c in components], step=number, windows=text.windows)
         norm = gradient_norm(self.inner)
@@ -218,7 +225,8 @@ class Trainer:
         every = self.plan.gradient_norms_every
         if every is None or (self.progress.step + 1) % every:
             return None
-        return component_norms(self.inner, components, one_pass=lambda alone: self._gradient(text, alone))
+        with self.agreement.uncounted() if self.agreement is not None else nullcontext():
+            return component_norms(self.inner, components, one_pass=lambda alone: self._gradient(text, alone))
 
     def _count(self, seconds: float, gradient: Gradient) -> float:
         """Add a step to the progress; returns its seconds, of the slowest process where that decides anything."""
@@ -233,9 +241,19 @@ class Trainer:
             progress.num_steps = steps_within(self.plan.seconds, progress.first_seconds)
         return seconds
 
+    def _sum_agreement(self) -> None:
+        """Of all processes; what earlier starts counted, the first has."""
+        if self.agreement is not None:
+            counts = self.agreement.counts()
+            sums = summed([*counts.values()], self.accelerator)
+            self.progress.agreement = dict(zip(counts, sums, strict=True))
+
     def _checkpoint(self, log: TrainLog | NoLog) -> None:
-        state = Checkpoint(self.progress, trained_weights(self.inner), optimizer_state(self.optimizer))
-        if self.accelerator.is_main_process:
+        self._sum_agreement()
+        first = self.accelerator.is_main_process
+        weights = trained_weights(self.inner, keep=first)
+        state = Checkpoint(self.progress, weights, optimizer_state(self.optimizer, keep=first))
+        if first:
             log.sync()  # first: a checkpoint whose steps the log does not hold could not be gone on from
             self.checkpoints.write(state)
         # the others must not end, and with them this process, before it is written
@@ -246,5 +264,7 @@ class Trainer:
         checkpoint = self.checkpoints.newest()
         if checkpoint is not None:
             self.progress = checkpoint.progress
+            if self.agreement is not None and self.accelerator.is_main_process:
+                self.agreement.go_on_from(checkpoint.progress.agreement)
             put_back(self.inner, checkpoint.weights)
             put_back_optimizer(self.optimizer, checkpoint.optimizer)

@@ -83,8 +83,13 @@ def _module_class() -> Any:
             nats_only: bool = False,
         ) -> "Losses | Tensor":
             if nats_only:
-                wanted_BT = batch.weights_BT > 0
-                return token_nats(self.model, batch.ids_BT, documents_BT=batch.documents_BT, wanted_BT=wanted_BT)
+                return token_nats(
+                    self.model,
+                    batch.ids_BT,
+                    documents_BT=batch.documents_BT,
+                    wanted_BT=batch.weights_BT > 0,
+                    vocab_size=self._settings.vocab_size,
+                )
             return _MicroBatch(
                 self.model, self.projections, self._settings, batch, denominator, tuple(components)
             ).losses()

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from demiurgic.run.stage import ONLY_SPEED
+from demiurgic.train.losses import LOWEST_TEMPERATURE
 from demiurgic.train.scheduled import Scheduled
 
 
@@ -17,7 +18,7 @@ class OnPolicy(BaseModel):
     """Of the steps, drawn by one coin for all processes. May follow a schedule."""
     max_new_tokens: PositiveInt = 128
     """Less where a prompt leaves less room in the model's context."""
-    temperature: PositiveFloat = 1.0
+    temperature: Annotated[float, Field(ge=LOWEST_TEMPERATURE)] = 1.0
     """Of the student's own sampling."""
     rows: Annotated[PositiveInt, ONLY_SPEED] = 32
     """How many texts each process writes at once."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from demiurgic.core.artifacts import Logits, Model, Tokens
 from demiurgic.core.errors import UserError
@@ -12,6 +12,7 @@ from demiurgic.models.windows import Windows
 from demiurgic.run.context import Context
 from demiurgic.train.config import TrainConfig
 from demiurgic.train.fit import refuse_long_windows, refuse_other_vocabulary
+from demiurgic.train.hidden_loss import layers_of
 from demiurgic.train.losses import reads
 from demiurgic.train.signals.served import Served
 
@@ -62,12 +63,14 @@ def live_teacher(
 ) -> "TeacherSignal":
     """The model of a folder, for windows in the tokens of the tokenizer in the folder `reader`.
 
+    One that is stored in bf16 stays in it under `precision: bf16`, in half the memory; its logits are fp32 as ever.
     Raises UserError as `open_teacher` does.
     """
     from demiurgic.models.load import load_model
+    from demiurgic.models.shards import dtype_when_frozen
     from demiurgic.train.signals.live import LiveTeacher
 
-    model = load_model(folder, device=str(device))
+    model = load_model(folder, device=str(device), dtype=dtype_when_frozen(folder, precision))
     refuse_other_vocabulary(model, teacher=folder, reader=reader, vocab_size=windows.vocab_size)
     refuse_long_windows(model, windows, folder=folder)
     return LiveTeacher(model, vocab_size=windows.vocab_size, bf16=precision == "bf16", layers=layers)
@@ -75,8 +78,7 @@ def live_teacher(
 
 def teacher_layers(losses: Sequence[Choice]) -> list[int]:
     """The layers whose states the losses ask the teacher for, each once."""
-    asked: list[Any] = [dict(loss.options)["teacher_layer"] for loss in losses if reads(loss) == "hidden"]
-    return sorted({int(layer) for layer in asked})
+    return sorted({layers_of(loss).teacher for loss in losses if reads(loss) == "hidden"})
 
 
 def _cached(

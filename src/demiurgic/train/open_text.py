@@ -8,6 +8,7 @@ from demiurgic.core.seeds import Seeds
 from demiurgic.models.windows import Windows
 from demiurgic.train.config import TrainConfig
 from demiurgic.train.curriculum import Curriculum
+from demiurgic.train.fit import refuse_cut_documents
 from demiurgic.train.order import Order
 from demiurgic.train.signals import TeacherSignal
 from demiurgic.train.source import FromData, TextSource, averaged
@@ -31,9 +32,11 @@ def open_text(
     """The source of each step's text; `model` is the student itself, after it was spread over the processes.
 
     Raises UserError when the student is to go on from prompts and the windows have none, or each process holds a shard
-    of it.
+    of it; and when documents are to count the same and windows hold pieces of them.
     """
     data = FromData(windows, order)
+    if config.average == "documents":
+        refuse_cut_documents(windows)
     if config.on_policy is None:
         return averaged(data, config.average)
     refuse_no_prompts(windows)

@@ -15,7 +15,7 @@ from demiurgic.train.batch import TokenBatch
 from demiurgic.train.components import Component
 from demiurgic.train.parallel import autocast_of, backward, gradients, without_sync
 from demiurgic.train.weights import whole
-from demiurgic.train.zero import is_under_zero, norm_over_all
+from demiurgic.train.zero import is_under_zero, norm_over_all, of_all
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -99,7 +99,10 @@ def gradient_norm(module: "Module") -> float:
     from torch.nn.utils import get_total_norm
 
     norm = get_total_norm([gradient for _, gradient in gradients(module)])
-    return float(norm_over_all(norm) if is_under_zero(module) else whole(norm))
+    if is_under_zero(module):
+        device = next(module.parameters()).device  # who owns nothing has a norm of no device
+        return float(norm_over_all(norm.to(device)))
+    return float(whole(norm))
 
 
 def clip(module: "Module", norm: float, *, limit: float | None) -> None:
@@ -122,8 +125,10 @@ def refuse_non_finite_norm(norm: float, model: "Module", *, step: int, windows: 
     """Raises UserError naming the first parameter whose gradient is not finite."""
     if math.isfinite(norm):
         return
-    bad = [name for name, gradient in gradients(model) if not whole(gradient).isfinite().all()]
-    where = f", first that of {bad[0]}" if bad else ""
+    bad = {name for name, gradient in gradients(model) if not whole(gradient).isfinite().all()}
+    if is_under_zero(model):
+        bad = of_all(bad)
+    where = next((f", first that of {name}" for name, _ in model.named_parameters() if name in bad), "")
     raise UserError(_non_finite(f"the gradient's norm is {norm}{where}", step, windows))
 
 

@@ -1,20 +1,27 @@
 """An objective spread over the processes that train it, and the few numbers on which they must agree.
 
-Three ways. `ddp`: each process holds the whole model and the gradients are averaged (PyTorch's DistributedDataParallel).
-`fsdp2`: each holds a shard of every parameter, of its gradient and of its optimizer state; a block's parameters are put
-together while it runs (PyTorch's `fully_shard`). Embedding, last norm and head belong to the root and stay together
-from the forward pass to the end of the backward pass, so that the losses read a plain head. `deepspeed`: each holds the
-whole weights, and a shard of gradients and optimizer state (train/zero.py).
+Three ways. `ddp`: each process holds the whole model and the gradients are averaged (DistributedDataParallel). `fsdp2`:
+each holds a shard of every parameter, of its gradient and of its optimizer state; a block's parameters are put together
+while it runs (PyTorch's `fully_shard`). Embedding, last norm and head belong to the root and stay together from the
+forward pass to the end of the backward pass, so that the losses read a plain head. `deepspeed`: each holds the whole
+weights, and a shard of gradients and optimizer state (train/zero.py).
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from demiurgic.core.errors import UserError
 from demiurgic.models.precision import Precision, autocast
 from demiurgic.run.context import Strategy
-from demiurgic.train.zero import ZeroOptimizer, before_the_last, is_under_zero, is_zero_engine, own_gradients, under_zero
+from demiurgic.train.zero import (
+    ZeroOptimizer,
+    before_the_last,
+    is_under_zero,
+    is_zero_engine,
+    own_gradients,
+    under_zero,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -124,13 +131,22 @@ def _precision(accelerator: Any) -> Precision:
 
 def largest(values: Sequence[float], accelerator: Any) -> list[float]:
     """Of each value the largest among all processes: one small message."""
+    return _reduced(values, accelerator, by="MAX")
+
+
+def summed(values: Sequence[float], accelerator: Any) -> list[float]:
+    """Each value summed over all processes."""
+    return _reduced(values, accelerator, by="SUM")
+
+
+def _reduced(values: Sequence[float], accelerator: Any, *, by: Literal["MAX", "SUM"]) -> list[float]:
     if accelerator.num_processes == 1:
         return list(values)
     import torch
     import torch.distributed as dist
 
     found = torch.tensor(values, dtype=torch.float64, device=accelerator.device)
-    dist.all_reduce(found, op=dist.ReduceOp.MAX)
+    dist.all_reduce(found, op=getattr(dist.ReduceOp, by))
     return [float(value) for value in found.tolist()]
 
 

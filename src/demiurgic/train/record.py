@@ -1,4 +1,4 @@
-"""The accounts of a step: its line in the log, what the bar shows, and what is said where no bar is.
+"""The accounts of a step: its line in the log, what the bar shows, and what is said in lines of their own.
 
 All three show one number, the sum of the weighted components. Functions of numbers; nothing here computes a loss.
 """
@@ -96,7 +96,7 @@ def bar_text(record: StepRecord) -> str:
 
 
 class Announcer:
-    """Says steps in lines where no bar is drawn: the first ones, then twenty over the whole training.
+    """Says steps in lines, above the bar where one is drawn: the first ones, then twenty over the whole training.
 
     A line holds what the bar shows, and the weights and other numbers that follow a schedule. The log has all steps.
     """
@@ -106,9 +106,9 @@ class Announcer:
         self._bar = bar
 
     def step(self, record: StepRecord) -> None:
-        """Show a step that is done beside the bar, or say it where one is due and there is no bar."""
+        """Show a step that is done beside the bar, and say it where that is due."""
         self._bar.show(bar_text(record))
-        if not self._console.live and is_due(record.step, record.num_steps):
+        if is_due(record.step, record.num_steps):
             self._console.say(announcement(record))
 
 

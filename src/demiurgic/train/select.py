@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+LARGEST_DENOMINATOR = 10**6
+"""Of a share as a fraction, so that its product with a number of tokens is a whole number of 64 bits."""
+
 
 @dataclass(frozen=True)
 class Selected:
@@ -27,12 +30,15 @@ class Selected:
 def highest_entropy(entropy_N: "Tensor", *, documents_N: "Tensor", weights_N: "Tensor", share: float) -> Selected:
     """Of each document's n supervised tokens the ceil(share · n) of highest entropy; of equal ones the earlier.
 
-    `documents_N` says which document a token is of: any numbers, equal within a document and nowhere else.
+    `documents_N` says which document a token is of: any numbers, equal within a document and nowhere else. `share` is
+    taken as the nearest fraction with a denominator of at most a million.
     """
     import torch
 
     _, groups_N, counts_G = torch.unique(documents_N, return_inverse=True, return_counts=True)
-    kept_G = _ceil(counts_G, Fraction(str(share)))
+    kept_G = _ceil(counts_G, Fraction(str(share)).limit_denominator(LARGEST_DENOMINATOR))
+    if bool((kept_G < 1).any()):
+        raise AssertionError(f"a share of {share} keeps none of a document's tokens")
     by_entropy_N = torch.argsort(entropy_N, descending=True, stable=True)
     order_N = by_entropy_N[torch.argsort(groups_N[by_entropy_N], stable=True)]
     begins_G = counts_G.cumsum(0) - counts_G

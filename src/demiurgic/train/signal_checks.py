@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from demiurgic.core.artifacts import Artifact
+from demiurgic.core.artifacts import Artifact, Logits
 from demiurgic.core.registry import Choice
-from demiurgic.run.stage import Reference
+from demiurgic.run.stage import Reference, keyed
 from demiurgic.train.aims import Aims
 from demiurgic.train.components import asked_of
 from demiurgic.train.losses import needs_teacher, reads
@@ -29,6 +29,29 @@ def problem_of_signals(aims: Aims) -> str | None:
         if problem is not None:
             return problem
     return None
+
+
+def problem_of_cached_tokens(teacher: Any, data: Any) -> str | None:
+    """A cache that will be made of other tokens than those that are trained on, or None.
+
+    Two steps of one config make the same tokens; from artifacts, digests tell when the cache is opened.
+    """
+    if not isinstance(teacher, Reference) or not issubclass(teacher.kind, Logits) or teacher.config is None:
+        return None
+    cached = getattr(teacher.config, "data", None)
+    if not isinstance(cached, Reference) or not isinstance(data, Reference) or _made_of(cached) == _made_of(data):
+        return None
+    return (
+        f"the cache {teacher} is made of the tokens {cached}, and data is {data}: the teacher's word is on other text "
+        f"than the student reads; set data: {cached}, or make a cache with data: {data}"
+    )
+
+
+def _made_of(reference: Any) -> Any:
+    """What a part is made of, down to the first steps; names of steps do not matter where configs are known."""
+    if not isinstance(reference, Reference) or reference.config is None:
+        return str(reference)
+    return [type(reference.config).__name__, reference.part, keyed(reference.config, _made_of)]
 
 
 def _teacher(aims: Aims) -> str | None:

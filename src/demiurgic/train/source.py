@@ -65,7 +65,7 @@ def averaged(source: TextSource, average: Average) -> TextSource:
 
 
 def documents_alike(batch: Batch) -> Batch:
-    """The windows with weights that sum to 1 over each document (or piece of one) that has any.
+    """The windows with weights that sum to 1 over each document that has any. None of them is cut into pieces.
 
     A mean over all supervised tokens is then the mean over documents of the mean over a document's own tokens, and
     what a mean divides by is the number of those documents. Which window a document lies in changes nothing.

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from demiurgic.models.load import context_length
 from demiurgic.models.windows import Windows
 from demiurgic.train.adapter import AdapterPlan, load_with_adapter, save_adapter
 from demiurgic.train.config import TrainConfig
@@ -28,7 +29,7 @@ def open_student(
     model = _read(config, adapter, device=device, seed=seed)
     for found in windows:
         refuse_misfit(model, found, folder=config.model.path)
-    length = max(found.length for found in windows)
+    length = longest_window(config, model, length=max(found.length for found in windows))
     use_attention(model, config.attention, length=length, precision=config.precision)
     if config.gradient_checkpointing:
         # not reentrant: that one wants inputs with a gradient, which those of a frozen base have not
@@ -37,6 +38,13 @@ def open_student(
         for block in model.get_decoder().layers:
             block.compile()
     return model
+
+
+def longest_window(config: TrainConfig, model: "PreTrainedModel", *, length: int) -> int:
+    """Tokens of the longest window of a training on windows of `length`: the student writes on from a prompt there."""
+    if config.on_policy is None:
+        return length
+    return min(context_length(model), length + config.on_policy.max_new_tokens)
 
 
 def whole_student(

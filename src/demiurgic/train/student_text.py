@@ -1,8 +1,8 @@
 """Text that the student writes: which steps train on it, from which prompts, and the windows that it becomes.
 
 A prompt is what stands in a document before its first supervised token. Everything is drawn from streams named by the
-seed, the step and the place of the prompt, so that the text is the same on one process and on many, after a resumption,
-and however many rows are written at once.
+seed, the step and the place of the prompt in it, so that the text is the same on one process and on many, after a
+resumption, and however many rows are written at once; a window that comes twice in a step is written on twice.
 
 Shapes: B windows, T tokens of a window.
 """
@@ -99,7 +99,7 @@ class WithStudent:
         if self.seeds.stream(f"on_policy/coin/{step}").random() >= share:
             return self.data.text(step)
         indices, batch, places = self._prompts(step)
-        prompts = [self._prompt(batch, place, step=step, window=indices[place.window]) for place in places]
+        prompts = [self._prompt(batch, place, step=step) for place in places]
         written = self.writer.write(prompts, temperature=self.on_policy.temperature, rows=self.on_policy.rows)
         return StepText(answered(prompts, written), "student", indices, facts_of(written))
 
@@ -112,9 +112,9 @@ class WithStudent:
                 return indices, batch, places
         raise AssertionError("windows without any prompt are refused before the training")
 
-    def _prompt(self, batch: Batch, place: Place, *, step: int, window: int) -> Prompt:
+    def _prompt(self, batch: Batch, place: Place, *, step: int) -> Prompt:
         ids = batch.ids_BT[place.window, place.start : place.end].tolist()
-        noise = self.seeds.array_stream(f"on_policy/{step}/{window}/{place.start}")
+        noise = self.seeds.array_stream(f"on_policy/{step}/{place.window}/{place.start}")
         room = min(self.on_policy.max_new_tokens, self.writer.context - len(ids))
         return Prompt(ids, noise.random(room))
 
@@ -151,7 +151,7 @@ def refuse_shards(model: "PreTrainedModel") -> None:
     """Raises UserError for a student of which each process holds a part."""
     if any(is_sharded(parameter) or hasattr(parameter, "ds_id") for parameter in model.parameters()):
         raise UserError(
-            "on_policy needs the whole student on each process, and here each holds a shard of it (fsdp2, or ZeRO-3). "
+            "on_policy needs the whole student on each process, and here each holds a shard of it (fsdp2). "
             "Use --strategy ddp, or leave on_policy away."
         )
 

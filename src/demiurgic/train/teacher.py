@@ -18,8 +18,20 @@ class _ReferenceOrServed:
         served = handler.generate_schema(Served)
         return core_schema.tagged_union_schema(
             {"reference": reference, "served": served},
-            discriminator=lambda value: "served" if isinstance(value, dict | Served) else "reference",
+            discriminator=_which,
+            custom_error_type="teacher",
+            custom_error_message=(
+                "what a teacher told with its answers is laid to their tokens first: make a step {use: cache_logits, "
+                "data: …, tokenizer: …, keep: {use: top_k, k: 20}, teacher: {use: recorded, logprobs: …}} and give "
+                "its name as teacher"
+            ),
         )
+
+
+def _which(value: Any) -> str:
+    if isinstance(value, dict) and value.get("use") == "recorded":
+        return "recorded"  # of which there is no schema
+    return "served" if isinstance(value, dict | Served) else "reference"
 
 
 Teacher: TypeAlias = Annotated[Model | Logits | Served, _ReferenceOrServed()]

@@ -4,7 +4,9 @@ The log (`log.jsonl`) holds everything and is always written. A tracker is a cop
 one that fails later says so once, and the training goes on without it.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any, Protocol
 
 from demiurgic.core.console import Console
 from demiurgic.core.errors import UserError, unknown
+from demiurgic.core.hashing import digest_of
 from demiurgic.core.metric import JSON
 from demiurgic.core.optional import require
 
@@ -25,8 +28,15 @@ class Where:
 
     folder: Path
     run: str
+    id: str
+    """Of this training alone: the same training in another folder is another."""
     first_step: int
     """That this run will send. What an interrupted run sent of it or of later ones is taken back where that can be."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether an earlier run has sent steps; one that begins anew begins a new run of the service, too."""
+        return self.first_step > 1
 
 
 class Tracker(Protocol):
@@ -63,7 +73,8 @@ class Trackers:
         if name not in self._open:
             # a look at held-out windows comes after the line of its step, which an earlier run wrote
             first = step + 1 if "held_out" in line else step
-            self._open[name] = TRACKERS[name](Where(self._folder, self._run, first))
+            own = f"{self._run}-{digest_of(str(self._folder.absolute()))[:8]}"
+            self._open[name] = TRACKERS[name](Where(self._folder, self._run, own, first))
         self._open[name].write(dict(scalars(line)), step=step)
 
     def __exit__(self, *exception: object) -> None:
@@ -72,7 +83,8 @@ class Trackers:
 
     def _guarded(self, name: str, call: Callable[[], None]) -> None:
         try:
-            call()
+            with redirect_stdout(sys.stderr):  # stdout is for results
+                call()
         except Exception as error:  # a service of others, in whatever way it fails: the log has what it misses
             self._names.remove(name)
             self._open.pop(name, None)
@@ -131,7 +143,12 @@ class _Wandb:
         import wandb
 
         self._run: Any = wandb.init(
-            project=PROJECT, name=where.run, id=where.run, resume="allow", dir=str(where.folder)
+            project=PROJECT,
+            name=where.run,
+            id=where.id,
+            resume="allow" if where.goes_on else None,
+            dir=str(where.folder),
+            settings=wandb.Settings(silent=True, console="off"),
         )
 
     def write(self, scalars: Mapping[str, float], *, step: int) -> None:
@@ -145,7 +162,7 @@ class _Trackio:
     def __init__(self, where: Where) -> None:
         import trackio
 
-        self._run: Any = trackio.init(project=PROJECT, name=where.run, resume="allow")
+        self._run: Any = trackio.init(project=PROJECT, name=where.id, resume="allow" if where.goes_on else "never")
 
     def write(self, scalars: Mapping[str, float], *, step: int) -> None:
         self._run.log({**scalars}, step=step)

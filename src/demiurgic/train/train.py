@@ -23,13 +23,14 @@ from demiurgic.train.adapter import AdapterPlan, adapter_plan
 from demiurgic.train.budget import steps_of_epochs
 from demiurgic.train.checkpoint import Checkpoints
 from demiurgic.train.config import TrainConfig, warmup_too_long
-from demiurgic.train.fit import refuse_same_tokens, seconds_of
+from demiurgic.train.fit import refuse_other_processes, refuse_same_tokens, seconds_of
 from demiurgic.train.learning_rate import LearningRate
 from demiurgic.train.log import LOG, last_step
 from demiurgic.train.signals.served import ServedTeacher
 from demiurgic.train.trackers import Trackers, refuse_missing
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
     from demiurgic.train.looks import Nats
@@ -48,12 +49,16 @@ def run(config: TrainConfig, out: Path, context: Context) -> Summary:
             checkpoints.remove()
         return Summary.from_json(json.loads((out / RESULT).read_text(encoding="utf-8")))
     (out / RESULT).unlink(missing_ok=True)
+    from demiurgic.models.load import resolve_device
     from demiurgic.train.memory import too_little_is_a_users_matter
     from demiurgic.train.student import save_student
     from demiurgic.train.summary import summary_of
 
-    with too_little_is_a_users_matter(config, processes=context.launcher.processes), ExitStack() as opened:
-        parts = _put_together(config, out, context, opened)
+    device = resolve_device(context.device)
+    launcher = context.launcher
+    little = too_little_is_a_users_matter(config, device, processes=launcher.processes, strategy=launcher.strategy)
+    with little, ExitStack() as opened:
+        parts = _put_together(config, out, context, opened, device=device)
         progress = parts.trainer.run()
         model = parts.to_save()
     if context.launcher.rank != 0:
@@ -66,6 +71,7 @@ def run(config: TrainConfig, out: Path, context: Context) -> Summary:
         config, parts.trainer.plan, progress, last=last_step(out / LOG), adapter=parts.adapter, model=model
     )
     if isinstance(parts.teacher, ServedTeacher):
+        parts.teacher.agreement.go_on_from(progress.agreement)  # of all processes and starts
         told = parts.teacher.summary()
         summary = Summary({**summary.metrics, **told.metrics}, {**summary.facts, **told.facts})
     write_text(out / RESULT, json.dumps(summary.to_json()))
@@ -93,15 +99,17 @@ class _Parts:
 
         if not is_spread_in_shards(self.trainer.objective):
             return self.model
-        weights = of_student(trained_weights(self.trainer.inner))
-        if not self.accelerator.is_main_process:
+        first = self.accelerator.is_main_process
+        weights = of_student(trained_weights(self.trainer.inner, keep=first))
+        if not first:
             return self.model
         return whole_student(self.config, self.adapter, weights, seed=self.adapter_seed)
 
 
-def _put_together(config: TrainConfig, out: Path, context: Context, opened: ExitStack) -> _Parts:
+def _put_together(
+    config: TrainConfig, out: Path, context: Context, opened: ExitStack, *, device: "torch.device"
+) -> _Parts:
     """What is open until the training ends goes to `opened`."""
-    from demiurgic.models.load import resolve_device
     from demiurgic.train.accelerator import accelerator_on
     from demiurgic.train.loop import Trainer
     from demiurgic.train.memory import refuse_what_cannot_fit
@@ -113,8 +121,14 @@ def _put_together(config: TrainConfig, out: Path, context: Context, opened: Exit
     from demiurgic.train.student import open_student
 
     refuse_missing(context.trackers)
-    accelerator = accelerator_on(resolve_device(context.device), config.precision, processes=context.launcher.processes)
-    refuse_what_cannot_fit(config, accelerator.device, processes=context.launcher.processes, console=context.console)
+    accelerator = accelerator_on(device, config.precision, processes=context.launcher.processes)
+    refuse_what_cannot_fit(
+        config,
+        accelerator.device,
+        processes=context.launcher.processes,
+        strategy=context.launcher.strategy,
+        console=context.console,
+    )
     plan, seed = _plan(config, context), context.random.number("lora")
     adapter = adapter_plan(config.model, config.lora) if config.lora is not None else None
     read = [plan.windows, *([plan.held_out.windows] if plan.held_out is not None else [])]
@@ -157,13 +171,14 @@ def _put_together(config: TrainConfig, out: Path, context: Context, opened: Exit
         console=context.console,
         checkpoint_seconds=context.checkpoint_seconds,
         seeds=context.random,
-        teacher=_held_out_nats(teacher, accelerator),
+        agreement=teacher.agreement if isinstance(teacher, ServedTeacher) else None,
+        teacher=_held_out_nats(teacher, accelerator, vocab_size=plan.windows.vocab_size),
         trackers=Trackers(context.trackers, folder=out, run=out.name.removesuffix(PARTIAL), console=context.console),
     )
     return _Parts(config, trainer, adapter, model, accelerator, seed, teacher)
 
 
-def _held_out_nats(teacher: "TeacherSignal | None", accelerator: Any) -> "Nats | None":
+def _held_out_nats(teacher: "TeacherSignal | None", accelerator: Any, *, vocab_size: int) -> "Nats | None":
     """What a live teacher says of held-out windows. A cache holds the training's windows alone."""
     from demiurgic.models.likelihood import token_nats
     from demiurgic.models.precision import autocast
@@ -176,8 +191,13 @@ def _held_out_nats(teacher: "TeacherSignal | None", accelerator: Any) -> "Nats |
 
     def nats(batch: TokenBatch) -> Any:
         with autocast(accelerator.device, precision):
-            wanted_BT = batch.weights_BT > 0
-            return token_nats(teacher.model, batch.ids_BT, documents_BT=batch.documents_BT, wanted_BT=wanted_BT)
+            return token_nats(
+                teacher.model,
+                batch.ids_BT,
+                documents_BT=batch.documents_BT,
+                wanted_BT=batch.weights_BT > 0,
+                vocab_size=vocab_size,
+            )
 
     return nats
 
@@ -206,10 +226,19 @@ def _plan(config: TrainConfig, context: Context) -> "Plan":
         micro_batch=config.micro_batch or config.batch,
         gradient_clip=config.gradient_clip,
         steps=_steps(config, num_windows=len(windows)),
-        seconds=seconds_of(config.match_seconds) if config.match_seconds is not None else 0.0,
+        seconds=_seconds_to_match(config, processes=context.launcher.processes),
         held_out=held_out,
         gradient_norms_every=config.gradient_norms_every,
     )
+
+
+def _seconds_to_match(config: TrainConfig, *, processes: int) -> float:
+    """0 where none are. Raises UserError for those of another number of processes."""
+    if config.match_seconds is None:
+        return 0.0
+    seconds = seconds_of(config.match_seconds)
+    refuse_other_processes(config.match_seconds, processes=processes)
+    return seconds
 
 
 def _steps(config: TrainConfig, *, num_windows: int) -> int | None:

@@ -1,8 +1,8 @@
 """What a training changes, as whole tensors: the parameters that get a gradient, and the optimizer's state of them.
 
 Where several processes hold a shard of each, the shards are put together on the way out and cut on the way in; all
-processes must take part. What is written is the same whatever held it, so that a training goes on with any number of
-processes.
+processes must take part. One tensor is whole at a time, and goes to the CPU where it is kept. What is written is the
+same whatever held it, so that a training goes on with any number of processes.
 """
 
 from collections.abc import Mapping
@@ -19,12 +19,15 @@ STUDENT = "model."
 """What the names of the student's own parameters begin with in the objective; others are there for a loss alone."""
 
 
-def trained_weights(module: "Module") -> "dict[str, Tensor]":
+def trained_weights(module: "Module", *, keep: bool = True) -> "dict[str, Tensor]":
     """The trained parameters by name, each once where several names share one. They go on changing: save them at once.
 
-    Decoders keep no other state than parameters; what does not change is on disk as the start weights.
+    A process that only takes part, with `keep` False, gets none. Decoders keep no other state than parameters; what
+    does not change is on disk as the start weights.
     """
-    return {name: whole(parameter.detach()) for name, parameter in module.named_parameters() if parameter.requires_grad}
+    trained = ((name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad)
+    found = ((name, _taken_out(parameter.detach(), keep=keep)) for name, parameter in trained)
+    return {name: weight for name, weight in found if weight is not None}
 
 
 def put_back(module: "Module", weights: "Mapping[str, Tensor]") -> None:
@@ -45,10 +48,13 @@ def of_student(weights: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
     return {name.removeprefix(STUDENT): weight for name, weight in weights.items() if name.startswith(STUDENT)}
 
 
-def optimizer_state(optimizer: "Optimizer | ZeroOptimizer") -> dict[str, Any]:
-    """The optimizer's state dict with whole tensors."""
+def optimizer_state(optimizer: "Optimizer | ZeroOptimizer", *, keep: bool = True) -> dict[str, Any]:
+    """The optimizer's state dict with whole tensors; without `keep`, with None in their places."""
     found = optimizer.state_dict()
-    states = {number: {k: whole(v) for k, v in state.items()} for number, state in found["state"].items()}
+    states = {
+        number: {name: _taken_out(value, keep=keep) for name, value in state.items()}
+        for number, state in found["state"].items()
+    }
     return {"state": states, "param_groups": found["param_groups"]}
 
 
@@ -59,7 +65,7 @@ def put_back_optimizer(optimizer: "Optimizer | ZeroOptimizer", state: Mapping[st
         return
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     states = {
-        number: {k: _cut_like(parameters[number], v) if _is_moment(v) else v for k, v in values.items()}
+        number: {name: _cut_like(parameters[number], value) for name, value in values.items()}
         for number, values in state["state"].items()
     }
     optimizer.load_state_dict({"state": states, "param_groups": state["param_groups"]})
@@ -75,15 +81,21 @@ def is_sharded(value: Any) -> bool:
     return hasattr(value, "full_tensor")
 
 
-def _is_moment(value: Any) -> bool:
-    """The step count is a tensor of no dimension, and every process keeps it."""
-    return hasattr(value, "ndim") and value.ndim > 0
+def _taken_out(value: "Tensor", *, keep: bool) -> "Tensor | None":
+    """The whole tensor, on the CPU if it was put together for this; None where it is not kept."""
+    found: Tensor = whole(value)
+    if not keep:
+        return None
+    return found.cpu() if is_sharded(value) else found
 
 
 def _cut_like(own: "Tensor", value: "Tensor") -> "Tensor":
-    """A whole tensor, cut as `own` is."""
-    if not is_sharded(own):
-        return value
+    """A copy of a whole tensor, cut as `own` is: what was read may be mapped from a file that is to go.
+
+    The optimizer's step count is a tensor of no dimension, which every process keeps.
+    """
+    if not is_sharded(own) or value.ndim == 0:
+        return value.to(own.device, copy=True)
     from torch.distributed.tensor import DTensor, distribute_tensor
 
     assert isinstance(own, DTensor)

@@ -6,8 +6,8 @@ DeepSpeed is given no clipping, no accumulation and no schedule: those are the l
 log. Stage 3 is not done here: shards of the weights, too, are what `fsdp2` does.
 """
 
-import os
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from torch.nn import Module
     from torch.optim import Optimizer
 
+BUCKET = 50_000_000
+"""Numbers of gradients that travel at once, out of a buffer of as many: 200 MB, a tenth of DeepSpeed's own choice."""
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """The names of AdamW's two means."""
 
@@ -33,12 +35,16 @@ def under_zero(
     steps this process's range of them. Raises UserError where DeepSpeed is missing.
     """
     require("deepspeed")
-    os.environ["DS_ACCELERATOR"] = device.type  # else it takes a GPU wherever there is one
     import deepspeed  # type: ignore[import-not-found,unused-ignore]
+    from deepspeed.accelerator import get_accelerator  # type: ignore[import-not-found,unused-ignore]
 
+    if get_accelerator().device_name() != device.type:
+        raise AssertionError(f"DeepSpeed was imported for {get_accelerator().device_name()}, not {device.type}")
     if device.type == "cpu":
         # sums over shared memory for inference: unused here, and compiled at first use
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    # DeepSpeed's matter, at every step of the optimizer
+    warnings.filterwarnings("ignore", r"`torch\.distributed\.all_gather_into_tensor`", category=FutureWarning)
     config = zero_config(precision=precision, micro_batch=micro_batch)
     engine, *_ = deepspeed.initialize(model=objective, optimizer=optimizer, config=config)
     return engine, ZeroOptimizer(engine)
@@ -55,7 +61,7 @@ def zero_config(*, precision: Precision, micro_batch: int) -> dict[str, Any]:
         "gradient_accumulation_steps": 1,  # else it divides each loss by it
         "gradient_clipping": 0.0,
         "steps_per_print": None,
-        "zero_optimization": {"stage": 2, "compute_grad_norm": False},
+        "zero_optimization": {"stage": 2, "compute_grad_norm": False, "reduce_bucket_size": BUCKET},
         "torch_autocast": {"enabled": precision == "bf16", "dtype": "bfloat16", "lower_precision_safe_modules": []},
     }
 
@@ -99,6 +105,15 @@ def norm_over_all(own_norm: "Tensor") -> "Tensor":
     square = own_norm.double() ** 2
     dist.all_reduce(square)
     return square.sqrt()
+
+
+def of_all(names: set[str]) -> set[str]:
+    """What any process names."""
+    import torch.distributed as dist
+
+    found: list[set[str]] = [set()] * dist.get_world_size()
+    dist.all_gather_object(found, names)
+    return set().union(*found)
 
 
 def refresh_masters(parameters: "Sequence[Tensor]") -> None:

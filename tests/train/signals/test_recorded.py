@@ -49,12 +49,12 @@ def in_alphabet(tokenizer, id, logprob):
     return Word(logprob, text=tokenizer.convert_ids_to_tokens(id))
 
 
-def recorded(tmp_path, model, answers, rows, *, length=96, matched=0.99):
+def recorded(tmp_path, model, answers, rows, *, length=96, matched=0.99, loss_on="answers"):
     """A teacher of `answers` (row, text, places) over windows of rows."""
     with LogprobWriter(tmp_path / "logprobs") as writer:
         for answer in answers:
             writer.write(*answer)
-    windows = Windows.open(tiny_tokens(tmp_path / "rows", model, rows=rows, length=length))
+    windows = Windows.open(tiny_tokens(tmp_path / "rows", model, rows=rows, length=length, loss_on=loss_on))
     return RecordedTeacher(windows, tmp_path / "logprobs", vocabulary_of(model, windows), matched=matched), windows
 
 
@@ -122,6 +122,38 @@ def test_an_answer_that_says_the_question_again_is_the_last_of_the_two(model, tm
     teacher, windows = recorded(tmp_path, model, [("a", "def add(", spelled(model, "def add(", by_text))], [row])
     *answer, _ = said_of(teacher, windows)
     assert all(words for _, words, _ in answer)
+
+
+@pytest.mark.parametrize("loss_on", ["answers", "everything"])
+@pytest.mark.parametrize("question", ["def add(", "say def add( again"])
+def test_the_words_of_an_answer_that_was_replaced_are_not_laid_to_the_question(model, question, loss_on, tmp_path):
+    row = Row(id="a", messages=(Message("user", question), Message("assistant", "something else")))
+    answers = [("a", "def add(", spelled(model, "def add(", by_text))]
+    with pytest.raises(UserError, match="0 of the 1 rows"):
+        recorded(tmp_path, model, answers, [row], loss_on=loss_on)
+
+
+@pytest.mark.parametrize("loss_on", ["answers", "everything"])
+def test_an_answer_is_found_whatever_else_is_learned(model, loss_on, tmp_path):
+    answers = [("a", "def add(", spelled(model, "def add(", by_text))]
+    teacher, _ = recorded(tmp_path, model, answers, [conversation(QUESTION, "def add(", id="a")], loss_on=loss_on)
+    assert teacher.num_found == 1
+
+
+def test_an_answer_that_is_not_learned_is_not_found(model, tmp_path):
+    messages = (Message("user", "x"), Message("assistant", "one"), Message("user", "def add("))
+    rows = [Row(id="a", messages=messages)]
+    with pytest.raises(UserError, match="0 of the 1 rows"):
+        recorded(tmp_path, model, [("a", "def add(", spelled(model, "def add(", by_text))], rows)
+
+
+def test_a_row_that_stands_twice_is_taught_twice(model, tmp_path):
+    rows = [conversation(QUESTION, "def add(", id="a"), conversation(QUESTION, "for", id="b")]
+    answers = [(row.id, row.messages[1].content, spelled(model, row.messages[1].content, by_text)) for row in rows]
+    teacher, windows = recorded(tmp_path, model, answers, [*rows, rows[0], rows[0]])
+    assert (teacher.num_rows, teacher.num_found) == (4, 4)
+    end = load_tokenizer(model).convert_tokens_to_ids("<|im_end|>")
+    assert all(words for label, words, _ in said_of(teacher, windows) if label != end)
 
 
 def test_an_answer_like_a_piece_of_a_special_token_is_found_before_it(model, tmp_path):

@@ -245,6 +245,44 @@ def test_a_teacher_whose_ids_are_other_tokens_is_refused_by_their_texts(folder, 
         signal.close()
 
 
+def test_a_teacher_that_writes_no_token_out_is_refused(folder, windows, telling, tmp_path):
+    """Its ids are those of another vocabulary, and nothing it says would tell."""
+    batch = TokenBatch.of(windows.batch(range(len(windows))), device=CPU)
+
+    def silent(body):
+        choice = telling.by_ids(body)
+        for place in choice["prompt_logprobs"][1:]:
+            for word in place.values():
+                word["decoded_token"] = None
+        return Tells(choice)
+
+    with MockOpenAI(silent) as mock:
+        signal = opened(folder, windows, mock.url, tmp_path)
+        with pytest.raises(UserError, match="names tokens by their ids alone: 0 of .* came with their text"):
+            read(signal, batch)
+        signal.close()
+    metrics = signal.summary().metrics
+    assert metrics["teacher_tokens_unverified"].value == 1
+    assert "teacher_tokens_matched" not in metrics
+
+
+def test_words_that_are_all_impossible_have_no_share(folder, windows, telling, tmp_path):
+    batch = TokenBatch.of(windows.batch([0]), device=CPU)
+
+    def impossible(body):
+        choice = telling.by_ids(body)
+        for place in choice["prompt_logprobs"][1:]:
+            for word in place.values():
+                word["logprob"] = -900.0
+        return Tells(choice)
+
+    with MockOpenAI(impossible) as mock:
+        signal = opened(folder, windows, mock.url, tmp_path)
+        read(signal, batch)
+        signal.close()
+    assert "teacher_mass_matched" not in signal.summary().metrics
+
+
 def test_probabilities_beyond_1_are_refused(folder, windows, telling, tmp_path):
     batch = TokenBatch.of(windows.batch([0]), device=CPU)
 
@@ -265,7 +303,7 @@ def test_probabilities_beyond_1_are_refused(folder, windows, telling, tmp_path):
 def test_more_words_than_the_vocabulary_has_leave_nothing_to_the_tail(folder, windows, telling, tmp_path):
     batch = TokenBatch.of(windows.batch([0]), device=CPU)
     with MockOpenAI(telling) as mock:
-        signal = opened(folder, windows, mock.url, tmp_path, top_k=100_000)
+        signal = opened(folder, windows, mock.url, tmp_path, top_k=1000)
         said = read(signal, batch)
         signal.close()
     assert said.ids_NK.shape[1] == windows.vocab_size

@@ -106,7 +106,7 @@ def test_a_student_comes_closer_to_a_teacher_that_is_asked(folder, telling, tmp_
 def test_with_every_word_told_it_is_the_training_with_a_live_teacher(folder, telling, tmp_path):
     with MockOpenAI(telling) as mock:
         served = train(
-            folder, str(tmp_path / "served"), teacher=service(mock, top_k=100_000), losses=LOSSES, steps=6,
+            folder, str(tmp_path / "served"), teacher=service(mock, top_k=1000), losses=LOSSES, steps=6,
             context=here(tmp_path),
         )  # fmt: skip
     live = train(folder, str(tmp_path / "live"), teacher=folder / "teacher", losses=LOSSES, steps=6)
@@ -127,6 +127,30 @@ def test_a_training_that_the_service_stopped_goes_on_without_asking_again_what_i
         cut = distil(folder, tmp_path / "cut", teacher=service(mock), context=here(tmp_path / "two"), **options)
         assert len(mock.requests) == 2
     assert same_weights(whole / "model", cut / "model")
+
+
+def numbers(step):
+    metrics = json.loads((step / "manifest.json").read_text())["summary"]["metrics"]
+    return {name: metrics[name]["value"] for name in ("teacher_tokens_seen", "teacher_words_seen")}
+
+
+def test_what_is_counted_of_the_teachers_words_survives_a_stop_and_is_counted_once(folder, telling, tmp_path):
+    options = {"losses": [*LOSSES, {"use": "reverse_kl"}], "steps": 6}
+    with MockOpenAI(telling) as mock:
+        whole = train(folder, str(tmp_path / "whole"), teacher=service(mock), context=here(tmp_path), **options)
+        norms = train(
+            folder, str(tmp_path / "norms"), teacher=service(mock), context=here(tmp_path), gradient_norms_every=1,
+            **options,
+        )  # fmt: skip
+        num_asked = len(mock.requests)
+        mock.script = lambda body: Fails(401, "no") if len(mock.requests) > num_asked + 4 else telling(body)
+        often = quiet(journal=tmp_path / "other.sqlite", checkpoint_seconds=0.0)
+        with pytest.raises(UserError, match="refuses the key"):
+            train(folder, str(tmp_path / "cut"), teacher=service(mock), context=often, **options)
+        mock.script = telling
+        cut = train(folder, str(tmp_path / "cut"), teacher=service(mock), context=often, **options)
+    assert json.loads((cut / "manifest.json").read_text())["took"]["resumed"]
+    assert numbers(whole) == numbers(norms) == numbers(cut)
 
 
 def test_our_own_server_teaches(folder, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from demiurgic.models.tokenizer import load_tokenizer
 from demiurgic.providers.scores import Place, Word
-from demiurgic.train.signals.vocabulary import Vocabulary, spelling_of
+from demiurgic.train.signals.vocabulary import Vocabulary, holds_text, spelling_of
 from pretrained import FAMILIES, pretrained, write_tokenizer
 from tiny_models import tiny_tokenizer
 
@@ -84,6 +84,25 @@ def test_an_id_is_taken_unless_its_text_is_another(own):
     assert vocabulary.id_of(word(text.strip(), id=id), spelling="plain") == id  # decoders may clean up spaces
     assert vocabulary.id_of(word("other", id=id), spelling="plain") is None
     assert vocabulary.id_of(word(id=id, data=b"other"), spelling="plain") is None
+
+
+def test_an_id_without_a_text_is_neither_the_same_nor_another_token(own):
+    tokenizer, vocabulary = own
+    (id,) = tokenizer(" return", add_special_tokens=False)["input_ids"][-1:]
+    text = tokenizer.decode([id])
+    assert vocabulary.verdict(word(id=id)) == vocabulary.verdict(word("", id=id)) == "unknown"
+    assert vocabulary.verdict(word("\ufffd", id=id)) == "unknown"
+    assert vocabulary.verdict(word(text, id=id)) == vocabulary.verdict(word(id=id, data=text.encode())) == "same"
+    assert vocabulary.verdict(word("other", id=id)) == "other"
+    assert vocabulary.verdict(word(text, id=len(tokenizer))) == "other"
+
+
+def test_text_is_told_from_special_tokens_and_white_space(own):
+    tokenizer, vocabulary = own
+    end = vocabulary.unit(tokenizer.convert_tokens_to_ids("<|im_end|>"))
+    assert not holds_text(end + b" \n" + end + "\u3000".encode())
+    assert holds_text(end + b"x")
+    assert holds_text(b"\xf0" + end)
 
 
 def test_an_id_of_the_models_padding_is_no_token(own):

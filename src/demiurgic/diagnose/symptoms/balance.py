@@ -61,7 +61,7 @@ def _imbalanced(
     others = [other for other in training.log.names if other != name]
     of = "the norms of the weighted gradients" if by_norm else "the weighted losses"
     raws = ", ".join(_told(other, lines) for other in training.log.names)
-    unseen = "" if by_norm else "; set gradient_norms_every to see what their gradients say"
+    unseen = "" if by_norm else "; set gradient_norms_every too, and the next training logs their gradients"
     return Finding(
         "loss_imbalance",
         "wrong" if by_norm or min(first.low, last.low) > ALL else "doubtful",

@@ -100,7 +100,8 @@ def _last_line(training: Training) -> str:
 
 
 def _failure(training: Training) -> Failure | None:
-    """Raises NotCheckedError where no ledger could say that it failed."""
+    """Raises NotCheckedError while it is running, and where no ledger could say that it failed."""
+    training.refuse_running()
     if not training.finished and training.failure is None and not training.interrupted:
         raise NotCheckedError("no ledger says how it ended")
     return training.failure

@@ -30,13 +30,17 @@ RISING = 0.02
 """Of the loss, from the second quarter to the last, or from before the first update to the mean of the first quarter;
 with the interval clear of it."""
 FLAT = 0.01
-"""Of the loss, from the first tenth to the last quarter: the whole interval of the change lies within."""
+"""Of the loss, from the first tenth to the last quarter: the whole interval of the change lies within, and it is
+no fall."""
+SEEN = 1e-3
+"""Of a held-out loss. The windows are the same at every look, so that a fall by this much was learned."""
 FASTER, SLOWER = 10.0, 0.5
 """A decade up where nothing moves at all; one notch of the usual sweeps down where it moves too much."""
 
 
 def warmup(training: Training) -> Iterator[Finding]:
-    """The warm-up was longer than the training, or most of it; or there was none, and the loss jumped at once."""
+    """The warm-up was longer than the training, or most of it."""
+    training.refuse_running()
     if not training.log.steps:
         raise NotCheckedError("the log has no step")
     if (training.config is None and _always_rising(training)) or _inside(training):
@@ -194,25 +198,31 @@ def clipped(training: Training) -> Iterator[Finding]:
 
 
 def too_low(training: Training) -> Iterator[Finding]:
-    """The training loss is where it began."""
+    """The training loss is where it began, and no held-out loss says that anything was learned."""
     if training.config is not None and training.peak_learning_rate < REACHED * training.config["learning_rate"]:
         raise NotCheckedError("the learning rate that was asked for was never reached")
     curve = long_enough(training.log.training_loss)
     # the first tenth of a short curve is too few steps for a mean
     before, after = curve.share(0, max(0.1, 10 / len(curve))), curve.share(0.75, 1)
     moved, size = change(before, after), abs(fmean(before.values))
-    if max(abs(moved.low), abs(moved.high)) < FLAT * size:
+    if moved.high >= 0 and max(abs(moved.low), abs(moved.high)) < FLAT * size and not _held_out_falls(training):
         yield Finding(
             "learning_rate_too_low",
-            "wrong",
+            "doubtful",
             f"{curve.name} changes by {shown(moved)} from steps {before.steps[0]}-{before.steps[-1]} (mean {size:.4g}) "
             f"to steps {after.steps[0]}-{after.steps[-1]}, at a learning rate of at most "
             f"{training.peak_learning_rate:.3g}",
-            "nothing was learned in all of these steps",
+            "nothing that shows in the loss was learned in all of these steps",
             "raise the learning rate",
             training.log.cite(before.steps[0], after.steps[-1]),
             tuple(_rate(training, FASTER)),
         )
+
+
+def _held_out_falls(training: Training) -> bool:
+    """Whether the best look is below the first by more than rounding moves them."""
+    looks = training.log.looks
+    return bool(looks) and looks[0].nats - min(look.nats for look in looks) > SEEN * abs(looks[0].nats)
 
 
 def _rate(training: Training, factor: float) -> Iterator[Change]:

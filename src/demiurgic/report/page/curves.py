@@ -1,4 +1,7 @@
-"""How trainings went: held-out loss, loss by component, learning rate; comparable runs over the same axes."""
+"""How trainings went: held-out loss, loss and weight by component, learning rate, and what diagnose finds in them.
+
+Comparable runs stand over the same axes.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,6 +10,7 @@ from typing import Any
 from demiurgic.report.page.charts.lines import MAX_POINTS, Line, Point, line_chart, mean_window
 from demiurgic.report.page.cite import cited, section, source, sources
 from demiurgic.report.page.evidence import Evidence, ShownStep
+from demiurgic.report.page.findings import findings
 from demiurgic.report.page.html import NOTHING, Child, Html, element, table
 from demiurgic.report.page.training_log import TrainingLog, read_training_log
 from demiurgic.report.results import words
@@ -34,7 +38,7 @@ def curves(evidence: Evidence) -> Html:
     if not steps:
         return NOTHING
     found = [_Training(step, read_training_log(step.folder), n) for n, step in enumerate(steps) if step.folder]
-    charts = [*_held_out(found), *_raw(found), *_weighted(found), *_learning_rate(found)]
+    charts = [*_held_out(found), *_raw(found), *_weighted(found), *_weights(found), *_learning_rate(found)]
     broken = [element("li", source(run.step), f": {run.log.problem}") for run in found if run.log.problem]
     return section(
         "training",
@@ -43,6 +47,7 @@ def curves(evidence: Evidence) -> Html:
         element("div", *charts, class_="charts"),
         element("h3", "What each training came to"),
         _table(found),
+        findings([run.step for run in found if run.log.total]),
         lead=f"Runs share axes where they are comparable. {_drawn(found)}",
     )
 
@@ -94,9 +99,9 @@ def _raw(found: Sequence[_Training]) -> Iterator[Html]:
 def _weighted(found: Sequence[_Training]) -> Iterator[Html]:
     """Only where there is more than the raw loss to see: several components, or a weight other than 1."""
     for run in found:
-        if list(run.log.weights.values()) in ([], [1.0]):
+        if len(run.log.raw) < 2 and all(_range(run.log.weights[name]) == "1" for name in run.log.raw):
             continue
-        parts = {f"{run.log.weights[n]:g} × {words(n)}": points for n, points in run.log.weighted.items()}
+        parts = {f"{_range(run.log.weights[n])} × {words(n)}": points for n, points in run.log.weighted.items()}
         parts["total"] = run.log.total
         lines = [Line(name, points, position, averaged=True) for position, (name, points) in enumerate(parts.items())]
         yield line_chart(
@@ -107,6 +112,33 @@ def _weighted(found: Sequence[_Training]) -> Iterator[Html]:
             from_zero=True,
             note=_from([run], "components.*.weighted, total"),
         )
+
+
+def _weights(found: Sequence[_Training]) -> Iterator[Html]:
+    """Where a weight changes."""
+    for run in found:
+        weights = run.log.weights
+        if all(len(set(_values(points))) == 1 for points in weights.values()):
+            continue
+        phases = ", ".join(f"{name} from step {first:,}" for name, first in run.log.phases.items())
+        yield line_chart(
+            [Line(words(name), points, position) for position, (name, points) in enumerate(weights.items())],
+            title=f"Weights of {run.step.label}",
+            unit=f"per optimizer step{f'; phases: {phases}' if phases else ''}",
+            description=_ends([(words(name), points) for name, points in weights.items()]),
+            from_zero=True,
+            note=_from([run], "components.*.weight, phase"),
+        )
+
+
+def _values(points: Sequence[Point]) -> list[float]:
+    return [point.y for point in points]
+
+
+def _range(weight: Sequence[Point]) -> str:
+    """A weight over a whole training: `0.9`, or `0.1 to 0.9`."""
+    low, high = min(_values(weight)), max(_values(weight))
+    return f"{low:g}" if low == high else f"{low:.3g} to {high:.3g}"
 
 
 def _learning_rate(found: Sequence[_Training]) -> Iterator[Html]:

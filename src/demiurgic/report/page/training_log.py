@@ -15,14 +15,16 @@ from demiurgic.train.log import LOG
 class TrainingLog:
     """Curves over optimizer steps. `raw`, `weighted` and `weights` are by component; losses are in nats per token.
 
-    `best` is the point of `held_out` whose weights were kept; `problem` says what of the file could not be read.
+    `phases` are their names with their first steps; `best` is the point of `held_out` whose weights were kept;
+    `problem` says what of the file could not be read.
     """
 
     total: Sequence[Point] = ()
     learning_rate: Sequence[Point] = ()
     raw: Mapping[str, Sequence[Point]] = field(default_factory=dict)
     weighted: Mapping[str, Sequence[Point]] = field(default_factory=dict)
-    weights: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, Sequence[Point]] = field(default_factory=dict)
+    phases: Mapping[str, int] = field(default_factory=dict)
     held_out: Sequence[Point] = ()
     best: Point | None = None
     problem: str = ""
@@ -48,7 +50,8 @@ class _Reader:
         self.curves: dict[str, list[Point]] = {"total": [], "learning_rate": [], "held_out": []}
         self.raw: dict[str, list[Point]] = {}
         self.weighted: dict[str, list[Point]] = {}
-        self.weights: dict[str, float] = {}
+        self.weights: dict[str, list[Point]] = {}
+        self.phases: dict[str, int] = {}
         self.best: Point | None = None
 
     def take(self, line: Mapping[str, Any]) -> None:
@@ -60,11 +63,13 @@ class _Reader:
             return
         self.curves["total"].append(_point(step, line["total"]))
         self.curves["learning_rate"].append(_point(step, line["learning_rate"]))
+        if "phase" in line:
+            self.phases.setdefault(str(line["phase"]["name"]), int(step))
         for name, component in line["components"].items():
+            self.weights.setdefault(name, []).append(_point(step, component["weight"]))
             if component["raw"] is not None:  # a component of weight 0 is not called
                 self.raw.setdefault(name, []).append(_point(step, component["raw"]))
                 self.weighted.setdefault(name, []).append(_point(step, component["weighted"]))
-                self.weights[name] = float(component["weight"])
 
     def log(self, *, problem: str = "") -> TrainingLog:
         curves = self.curves
@@ -74,6 +79,7 @@ class _Reader:
             raw=self.raw,
             weighted=self.weighted,
             weights=self.weights,
+            phases=self.phases,
             held_out=curves["held_out"],
             best=self.best,
             problem=problem,

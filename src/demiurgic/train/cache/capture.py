@@ -41,7 +41,8 @@ class Capture:
     batch: int
     device: "torch.device"
     precision: Precision
-    seeds: Seeds
+    seeds: Seeds | None
+    """For words drawn alone."""
     workspace: Workspace = field(default_factory=Workspace)
 
     def run(self, writer: CacheWriter, *, after_batch: Callable[[], None]) -> None:
@@ -98,6 +99,7 @@ class Capture:
             rows = self._kept(found, said, part, [drawn_NR[part] for drawn_NR in uniforms_NR])
             if "log_probs" in rows:
                 count(counts, "kept_mass", float(np.exp(rows["log_probs"].astype(np.float64)).sum()))
+                count(counts, "told", int(np.isfinite(rows["log_probs"]).any(axis=1).sum()))
             yield rows
 
     def _kept(
@@ -127,7 +129,7 @@ class Capture:
         import numpy as np
         import torch
 
-        assert isinstance(self.keep, KeepSamples)
+        assert isinstance(self.keep, KeepSamples) and self.seeds is not None
         found = []
         for temperature in self.keep.temperatures:
             of_windows = [

@@ -34,8 +34,8 @@ class CacheFacts:
     """Of the part `tokens` it was made for."""
     teacher: Mapping[str, str]
     """`name`, `digest` and, where it is known, `tokenizer_digest`."""
-    precision: str
-    """In which the teacher ran."""
+    precision: str | None
+    """In which the teacher ran; None for one that ran elsewhere."""
     width: int | None = None
     """Of hidden states."""
     rule: LogitRule | None = None

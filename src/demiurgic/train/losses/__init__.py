@@ -29,15 +29,19 @@ class LossOptions(Options):
     on: Literal["both", "data", "student"] = "both"
     """Whose text it is asked of, where the student writes some. A loss that reads labels is asked of the data alone:
     what the student wrote is no label."""
-    top_entropy: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Ask only this share of each document's tokens: those on which the student's entropy is highest."""
+    top_entropy: Annotated[float, Field(ge=1e-6, lt=1)] | None = None
+    """Ask only this share of the tokens of each document, or of the piece of one that lies in a window: those on which
+    the student's entropy is highest."""
 
 
 LOSSES = Registry("losses", singular="loss", package="demiurgic.train.losses", shared=LossOptions)
 
 LossChoice = Annotated[Choice, LOSSES]
 
-Temperature = Annotated[float, Scheduled(gt=0)]
+LOWEST_TEMPERATURE = 1e-3
+"""Logits divided by less are beyond what fp32 tells apart, and soon beyond what it holds."""
+
+Temperature = Annotated[float, Scheduled(ge=LOWEST_TEMPERATURE)]
 """Divides the logits of student and teacher; the loss and its gradient are multiplied by its square."""
 
 Mixing = Annotated[float, Scheduled(gt=0, lt=1)]

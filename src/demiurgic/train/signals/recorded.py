@@ -9,6 +9,7 @@ Shapes: N supervised tokens, T tokens of a window, M places that were told, K wo
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -25,7 +26,7 @@ from demiurgic.train.signals.agreement import Agreement
 from demiurgic.train.signals.align import Alignment, align
 from demiurgic.train.signals.served import Matched, vocabulary_of
 from demiurgic.train.signals.told import Row, ToldTokens, nothing, row_of
-from demiurgic.train.signals.vocabulary import Vocabulary, spelling_of
+from demiurgic.train.signals.vocabulary import Vocabulary, holds_text, spelling_of
 
 if TYPE_CHECKING:
     from demiurgic.train.batch import SupervisedTokens, TokenBatch
@@ -95,11 +96,11 @@ class RecordedTeacher:
         """Nothing is open."""
 
     def _lay_all(self, logprobs: Path) -> None:
-        pieces = _pieces(self._windows)
-        self.num_rows = len(pieces)
+        rows = _rows_by_id(self._windows)
+        self.num_rows = sum(map(len, rows.values()))
         for answer in read_logprobs(logprobs):
-            if answer.row in pieces:
-                self.num_found += self._lay(answer, pieces[answer.row])
+            for pieces in rows.get(answer.row, ()):
+                self.num_found += self._lay(answer, pieces)
         self.agreement.check("The teacher that gave the answers")
         if self.num_found < self.agreement.limit * self.num_rows:
             raise UserError(
@@ -109,7 +110,7 @@ class RecordedTeacher:
             )
 
     def _lay(self, answer: AnswerLogprobs, pieces: "Sequence[_Piece]") -> bool:
-        """Lay an answer to the pieces of its row; False where the row does not hold it."""
+        """Lay an answer to the pieces of its row; False where it is not what the row ends in, or is not learned."""
         where = [(piece.window, place) for piece in pieces for place in range(piece.start, piece.end)]
         ids = [int(self._windows.ids_NT[window, place]) for window, place in where]
         units = [self._vocabulary.unit(id) for id in ids]
@@ -118,8 +119,11 @@ class RecordedTeacher:
         laid = _laid(answer.text, words, b"".join(units))
         if laid is None:
             return False
+        own = _between(units, start=laid.start, end=laid.end)
+        if not any(self._windows.weights_NT[where[token]] for token in own):
+            return False
         found = align(laid.words, units, start=laid.start, end=laid.end)
-        self._count(ids, units, found, start=laid.start, end=laid.end)
+        self._count([token for token in own if token not in found.lost], ids, found)
         for token, word in found.word.items():
             window, place = where[token]
             if self._windows.weights_NT[window, place] != 0:
@@ -133,14 +137,15 @@ class RecordedTeacher:
                 self._rows.put(window, place, row)
         return True
 
-    def _count(self, ids: Sequence[int], units: Sequence[bytes], found: Alignment, *, start: int, end: int) -> None:
-        """The tokens between two bytes of the row."""
-        begin = 0
-        for number, unit in enumerate(units):
-            if start <= begin and begin + len(unit) <= end and number not in found.lost:
-                own = unit.decode(errors="backslashreplace")
-                self.agreement.count_token(matched=number in found.word, example=f"{own!r} ({ids[number]})")
-            begin += len(unit)
+    def _count(self, tokens: Sequence[int], ids: Sequence[int], found: Alignment) -> None:
+        """Some tokens of a row: a word was laid to them, which has their bytes, or none was."""
+        for token in tokens:
+            id = ids[token]
+            self.agreement.count_token(
+                "same" if token in found.word else "other",
+                is_long=self._vocabulary.is_long(id),
+                example=f"{self._vocabulary.unit(id).decode(errors='backslashreplace')!r} ({id})",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +157,33 @@ class _Piece:
     end: int
 
 
-def _pieces(windows: Windows) -> Mapping[str, list[_Piece]]:
-    """By row, in order."""
+def _rows_by_id(windows: Windows) -> Mapping[str, list[list[_Piece]]]:
+    """The pieces of each row, in order. Rows of one id (data that holds a row twice) are kept apart."""
     from pyarrow import parquet
 
-    found: dict[str, list[_Piece]] = {}
-    for piece in parquet.read_table(windows.folder / "rows.parquet").to_pylist():
-        found.setdefault(piece["row"], []).append(_Piece(piece["window"], piece["start"], piece["end"]))
+    found: dict[str, list[list[_Piece]]] = {}
+    last: tuple[str, _Piece] | None = None
+    for entry in parquet.read_table(windows.folder / "rows.parquet").to_pylist():
+        row, piece = entry["row"], _Piece(entry["window"], entry["start"], entry["end"])
+        of_id = found.setdefault(row, [])
+        if last is not None and last[0] == row and _goes_on(last[1], piece, length=windows.length):
+            of_id[-1].append(piece)
+        else:
+            of_id.append([piece])
+        last = (row, piece)
     return found
+
+
+def _goes_on(piece: _Piece, following: _Piece, *, length: int) -> bool:
+    """Whether a row that has not ended with a piece goes on in the next: rows are cut where a window ends."""
+    next_window = (following.window, following.start) == (piece.window + 1, 0)
+    return piece.end == length and (piece.start == 0 or next_window)
+
+
+def _between(units: Sequence[bytes], *, start: int, end: int) -> list[int]:
+    """The numbers of the tokens that lie between two bytes of a row."""
+    ends = [*accumulate(map(len, units))]
+    return [number for number, unit in enumerate(units) if start <= ends[number] - len(unit) and ends[number] <= end]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +196,13 @@ class _Laid:
 
 
 def _laid(text: str, words: Sequence[bytes | None], row: bytes) -> _Laid | None:
-    """Where a row holds an answer: the last time it does, for the answer is its last message.
+    """Where a row ends in an answer, but for white space and special tokens; None where it ends in something else.
 
     A template may have taken white space off the answer's ends: words that begin before the rest stand for no token.
     """
     bare = text.strip().encode()
     found = row.rfind(bare)
-    if found < 0 or not bare:
+    if found < 0 or not bare or holds_text(row[found + len(bare) :]):
         return None
     before = text[: len(text) - len(text.lstrip())].encode()
     end = found + len(bare)

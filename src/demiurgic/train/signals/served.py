@@ -24,10 +24,10 @@ from demiurgic.providers import ProviderChoice
 from demiurgic.providers.in_order import in_order
 from demiurgic.providers.journal import Journaled, open_journal
 from demiurgic.providers.retries import Retrying
-from demiurgic.providers.scores import Passage, Place, Scored, scorer, without_log_probabilities
+from demiurgic.providers.scores import MOST_WORDS, Passage, Place, Scored, scorer, without_log_probabilities
 from demiurgic.run.context import Context
 from demiurgic.train.signals import Signal
-from demiurgic.train.signals.agreement import Agreement
+from demiurgic.train.signals.agreement import Agreement, Verdict
 from demiurgic.train.signals.align import align
 from demiurgic.train.signals.told import Row, ToldTokens, row_of
 from demiurgic.train.signals.vocabulary import NO_TEXT, Spelling, Vocabulary, spelling_of
@@ -47,7 +47,7 @@ class Served(BaseModel):
 
     use: Literal["served"] = "served"
     provider: ProviderChoice
-    top_k: Annotated[int, Field(gt=0)] = 20
+    top_k: Annotated[int, Field(gt=0, le=MOST_WORDS)] = 20
     """How many words of each position are asked for."""
     ask: Literal["ids", "text"] = "ids"
     """`ids`: the tokens as they are, where the service takes them (vLLM, our own); `text`: written out, where it says
@@ -178,7 +178,7 @@ class ServedTeacher:
     def _places_of_ids(
         self, ids: Sequence[int], sent: "_Sent", scored: Scored, spelling: Spelling
     ) -> Mapping[int, Place]:
-        del sent
+        del sent, spelling
         if [place.word.id for place in scored.places] != [*ids]:
             raise UserError(
                 f"The teacher ({self._service.name}) was asked for {len(ids)} tokens by their ids and spoke of others. "
@@ -186,9 +186,9 @@ class ServedTeacher:
             )
         places = {}
         for number, place in enumerate(scored.places[1:], start=1):
-            matched = self._vocabulary.id_of(place.word, spelling=spelling) is not None
-            self._count(ids[number], matched=matched, said=place)
-            if matched:
+            verdict = self._vocabulary.verdict(place.word)
+            self._count(ids[number], verdict, said=place)
+            if verdict != "other":
                 places[number] = place
         return places
 
@@ -202,17 +202,18 @@ class ServedTeacher:
         for number, unit in enumerate(units):
             inside = sent.num_before <= begin and begin + len(unit) <= end
             if number and inside and number not in found.lost:
-                self._count(ids[number], matched=number in found.word)
+                self._count(ids[number], "same" if number in found.word else "other")
             begin += len(unit)
         return {number: scored.places[word] for number, word in found.word.items()}
 
-    def _count(self, id: int, *, matched: bool, said: Place | None = None) -> None:
+    def _count(self, id: int, verdict: Verdict, *, said: Place | None = None) -> None:
         own = (self._vocabulary.words[id] or b"").decode(errors="backslashreplace")
         other = "" if said is None else f", which it calls {said.word.text!r}"
-        self.agreement.count_token(matched=matched, example=f"{own!r} ({id}){other}")
+        is_long = self._vocabulary.is_long(id)
+        self.agreement.count_token(verdict, is_long=is_long, example=f"{own!r} ({id}){other}")
 
     def summary(self) -> Summary:
-        """How much of the teacher's words was matched, as far as this process has read."""
+        """How much of the teacher's words was matched."""
         return self.agreement.summary()
 
     def close(self) -> None:

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from demiurgic.models.token_bytes import from_alphabet, token_bytes
+from demiurgic.models.token_bytes import from_alphabet, text_of, token_bytes
 from demiurgic.providers.scores import Place, Word
+from demiurgic.train.signals.agreement import Verdict
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -21,6 +22,7 @@ NO_TEXT = b"\xff"
 """Begins what stands for a special token among bytes of text: no text in UTF-8 holds it."""
 LEAST_UNUSED = 0xF5
 """It and the nine bytes after it are in no text in UTF-8 either: the digits of a special token's id."""
+SPECIAL_UNIT = re.compile(NO_TEXT + rb"[\xf5-\xfe]+")
 ESCAPED = re.compile(r"\\x([0-9a-fA-F]{2})")
 """Half characters as OpenAI's completions write them: `bytes:\\xe2\\x80`."""
 
@@ -45,7 +47,7 @@ class Vocabulary:
     def id_of(self, word: Word, *, spelling: Spelling) -> int | None:
         """The student's id of a service's word, or None. A word with an id has that, unless its text says otherwise."""
         if word.id is not None:
-            return word.id if self._agrees(word.id, word) else None
+            return None if self.verdict(word) == "other" else word.id
         data = _bytes(word, spelling)
         return None if data is None else self._id_of.get(data)
 
@@ -60,21 +62,28 @@ class Vocabulary:
         id = self.id_of(word, spelling=spelling)
         return _bytes(word, spelling) if id is None else self.unit(id)
 
-    def _agrees(self, id: int, word: Word) -> bool:
-        own = self.words[id] if 0 <= id < self.size else None
+    def is_long(self, id: int) -> bool:
+        """Whether a token is text of several characters."""
+        return len(text_of(self.words[id]) or "") > 1
+
+    def verdict(self, word: Word) -> Verdict:
+        """Whether a word with an id is the student's token of that id, as far as its bytes or its text tell."""
+        assert word.id is not None
+        own = self.words[word.id] if 0 <= word.id < self.size else None
         if own is None:
-            return False
+            return "other"
         if word.data is not None:
-            return word.data == own
-        try:
-            own_text = own.decode()
-        except UnicodeDecodeError:  # half a character, which is written in many ways
-            return True
-        text = word.text
-        if not text or BROKEN in text:
-            return True
+            return "same" if word.data == own else "other"
+        own_text, text = text_of(own), word.text
+        if own_text is None or not text or BROKEN in text:  # half a character is written in many ways
+            return "unknown"
         # Decoders that clean up spaces write " ." as "."; the id is what counts.
-        return text.strip() == own_text.strip() or from_alphabet(text) == own
+        return "same" if text.strip() == own_text.strip() or from_alphabet(text) == own else "other"
+
+
+def holds_text(units: bytes) -> bool:
+    """Whether units are more than special tokens and white space."""
+    return bool(SPECIAL_UNIT.sub(b"", units).decode(errors="replace").strip())
 
 
 def spelling_of(places: Iterable[Place]) -> Spelling:
