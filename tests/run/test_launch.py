@@ -42,6 +42,14 @@ def test_each_process_gets_the_config_the_seed_and_its_number(tmp_path: Path):
     assert not (step / "launch").exists()
 
 
+def test_a_store_may_be_named_from_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As `demiurgic run` does by default: the store is ./store."""
+    tiny_dataset(tmp_path / "data", [conversation("a", "b")])
+    monkeypatch.chdir(tmp_path)
+    step = run_stage(STAGE, {"data": "data"}, Path("s"), seed=7, context=TWO)
+    assert (step / "seen-1").read_text() == f"{tmp_path / 'data' / 'rows'} 7"
+
+
 def test_the_key_does_not_depend_on_the_launcher(tmp_path: Path):
     alone = run_stage(STAGE, {}, tmp_path / "alone", context=Context(console=Console(quiet=True)))
     assert Manifest.read(run_stage(STAGE, {}, tmp_path / "two", context=TWO)).key == Manifest.read(alone).key

@@ -148,7 +148,7 @@ def _step(stage: Stage[Any], config: StageConfig, context: Context) -> dict[str,
     """A step as the processes read it: references are folders. Raises AssertionError when it would read differently."""
     values = as_values(config)
     again = stage.config.model_validate(values, context={"resolve": resolve_unread})
-    if written(again, lambda a: str(a.path)) != written(config, lambda a: str(a.path)):
+    if written(again, _folder) != written(config, _folder):
         raise AssertionError(f"the config of {stage.name} does not read as it was written: {values}")
     return {
         "module": stage.run.__module__,
@@ -169,13 +169,17 @@ def _step(stage: Stage[Any], config: StageConfig, context: Context) -> dict[str,
     }
 
 
+def _folder(artifact: Artifact) -> str:
+    return str(artifact.path.absolute())
+
+
 def as_values(value: Any) -> Any:
     """A config as a recipe would hold it, in JSON; references are absolute folders."""
     from pydantic import BaseModel
 
     match value:
         case Artifact():
-            return str(value.path.absolute())
+            return _folder(value)
         case Choice():
             shared = as_values(value.shared) if value.shared is not None else {}
             return {"use": value.name, **shared, **as_values(value.options)}

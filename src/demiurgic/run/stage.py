@@ -15,7 +15,9 @@ from demiurgic.run.context import Context
 
 
 class _OnlySpeed:
-    """The mark of a field that changes speed or memory, and the result by rounding at most."""
+    """The mark of a field that changes speed or memory, and the result by rounding at most (and by which masks dropout
+    draws).
+    """
 
 
 ONLY_SPEED = _OnlySpeed()
