@@ -123,9 +123,9 @@ def test_what_is_written_reads_the_same(ramp: Ramp):
 @pytest.mark.parametrize(
     ("written", "wrong"),
     [
-        ({"from": 0, "to": 1}, "from: Input should be greater than 0; found 0.0"),
-        ({"phases": {"a": 1, "b": -1}}, "phases.b: Input should be greater than 0; found -1"),
-        ({"phases": {"a": {"from": 1, "to": 0}}}, "phases.a.to: Input should be greater than 0"),
+        ({"from": 0, "to": 1}, "from: Input should be greater than or equal to 0.001; found 0.0"),
+        ({"phases": {"a": 1, "b": -1}}, "phases.b: Input should be greater than or equal to 0.001; found -1"),
+        ({"phases": {"a": {"from": 1, "to": 0}}}, "phases.a.to: Input should be greater than or equal to 0.001"),
         ({"phases": {}}, "at least 1 item"),
         ({"to": 1}, "from: Field required"),
         ({"from": 1, "to": 2, "shap": "cosine"}, "shap: Extra inputs are not permitted"),
@@ -133,7 +133,7 @@ def test_what_is_written_reads_the_same(ramp: Ramp):
         ({"from": 1, "to": 2, "start": 0.6, "end": 0.5}, "start (0.6) is not before end (0.5)"),
         ({"from": 1, "to": float("inf")}, "finite"),
         ({"balance": 0.3}, "balance is for weights"),
-        (0, "greater than 0"),
+        (0, "greater than or equal to 0.001"),
         ([1], "valid number"),
     ],
 )

@@ -172,7 +172,7 @@ def test_equal_seconds_trains_the_steps_that_fit_into_the_other_models_time(
 ):
     reference = trained_for(20.2, folder, tmp_path / "reference")
     ticks = itertools.count()
-    clock = SimpleNamespace(perf_counter=lambda: 0.5 * next(ticks))  # it is read at both ends of a step
+    clock = SimpleNamespace(perf_counter=lambda: 0.25 * next(ticks))  # read at both ends of a step and of its pause
     monkeypatch.setattr("demiurgic.train.loop.time", clock)
     step = train(folder, str(tmp_path / "s"), match_seconds=reference, warmup_steps=30)
     metrics = metrics_of(step)
