@@ -12,6 +12,7 @@ from demiurgic.report.page.pipeline import pipeline
 from demiurgic.report.page.problems import problems
 from demiurgic.report.page.resources import resources
 from demiurgic.report.page.rows import rows_by_reason
+from demiurgic.report.page.samples import samples
 from demiurgic.report.page.sizes import sizes
 from demiurgic.run.recipe import Recipe
 from demiurgic.run.store import Store
@@ -26,6 +27,7 @@ SECTIONS = (
     ("sizes", "Size against KL", sizes),
     ("training", "Training", curves),
     ("rows", "Rows", rows_by_reason),
+    ("look", "Rows to look at", samples),
     ("resources", "Time and memory", resources),
     ("steps", "Steps", pipeline),
 )
