@@ -14,7 +14,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class Hub:
-    """One repository, `tiny/model`, at one commit."""
+    """One repository at one commit: `tiny/model`, and the same files as the dataset `tiny/set`."""
 
     folder: Path
     url: str = ""
@@ -49,31 +49,39 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if "/resolve/" in path or path.startswith("/files/"):
             self.file(path, body=body)
-        elif path.startswith("/api/models/tiny/model/tree/"):
-            self.tree(path.rpartition("/")[2])
-        elif path.startswith("/api/models/tiny/model"):
+        elif path.startswith(("/api/models/tiny/model/tree/", "/api/datasets/tiny/set/tree/")):
+            self.tree(path.rpartition("/")[2], deep="recursive=true" in self.path.lower())
+        elif path.startswith(("/api/models/tiny/model", "/api/datasets/tiny/set")):
             revision = path.rpartition("/revision/")[2] if "/revision/" in path else "main"
             known = revision in ("main", COMMIT)
-            self.json({"id": "tiny/model", "sha": COMMIT}) if known else self.refuse(404, "RevisionNotFound")
+            self.json({"id": "/".join(path.split("/")[3:5]), "sha": COMMIT}) if known else self.refuse(
+                404, "RevisionNotFound"
+            )
         else:
             self.refuse(401, "RepoNotFound")
 
-    def tree(self, revision: str) -> None:
+    def tree(self, revision: str, *, deep: bool) -> None:
         if revision != COMMIT:
             return self.refuse(404, "RevisionNotFound")
-        return self.json([self.entry(path) for path in sorted(self.hub.folder.iterdir())])
+        paths = self.hub.folder.rglob("*") if deep else self.hub.folder.iterdir()
+        return self.json([self.entry(path) for path in sorted(paths) if path.is_file()])
 
     def entry(self, path: Path) -> dict[str, object]:
         content = path.read_bytes()
         blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-        entry: dict[str, object] = {"type": "file", "path": path.name, "size": len(content), "oid": blob}
-        if path.suffix == ".safetensors":
+        entry: dict[str, object] = {
+            "type": "file",
+            "path": path.relative_to(self.hub.folder).as_posix(),
+            "size": len(content),
+            "oid": blob,
+        }
+        if path.suffix in (".safetensors", ".parquet", ".gz", ".zst"):
             sha256 = hashlib.sha256(content).hexdigest()
             entry["lfs"] = {"oid": sha256, "size": len(content), "pointerSize": 130}
         return entry
 
     def file(self, path: str, *, body: bool) -> None:
-        name = path.rpartition("/")[2]
+        name = path.removeprefix("/files/").partition(f"/resolve/{COMMIT}/")[2] or path.rpartition("/")[2]
         source = self.hub.folder / name
         if self.hub.gated:
             return self.refuse(403, "GatedRepo")

@@ -5,18 +5,22 @@ Whoever adds a source or a filter adds its example here.
 
 import json
 import sysconfig
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from demiurgic.collect.public_sets import PUBLIC_SETS
 from demiurgic.collect.sources import SOURCES
-from demiurgic.core.records import Message, Row, ToolCall
+from demiurgic.core.records import Message, Row, ToolCall, to_batch
 from demiurgic.core.registry import Choice, Entry, Registry
-from demiurgic.curate.filters import FILTERS
+from demiurgic.core.row_batch import RowBatch
+from demiurgic.curate.filters import FILTERS, Verdict
+from demiurgic.curate.judge import verdicts_of
+from loopback_hub import COMMIT, loopback_hub
 from tiny_rows import chat
 
 MODULE = '''\
@@ -63,6 +67,11 @@ def _code_tree(folder: Path) -> None:
     (folder / "code" / "run.sh").write_text("python mean.py\n")
 
 
+def _rows_of_the_hub(folder: Path) -> None:
+    lines = [{"instruction": "Hi", "context": "", "response": "Hello", "category": "talk"}, {"instruction": "Hi"}]
+    (folder / "train.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
 def _python_stdlib(folder: Path) -> None:
     (folder / "averages").mkdir()
     (folder / "averages" / "__init__.py").write_text(MODULE)
@@ -70,11 +79,15 @@ def _python_stdlib(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class SourceExample:
-    """`write` fills a folder with what the source reads, `file` is one file of it."""
+    """`write` fills a folder with what the source reads, `file` is one file of it.
+
+    With `on_hub` the folder is a dataset of a hub on the loopback, whose commit is all that a fingerprint knows.
+    """
 
     write: Callable[[Path], None]
     file: str
     options: Mapping[str, Any]
+    on_hub: bool = False
 
     @contextmanager
     def in_folder(self, folder: Path) -> Iterator[Path]:
@@ -82,24 +95,43 @@ class SourceExample:
         self.write(folder)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sysconfig, "get_path", lambda name: str(folder))
-            yield folder
+            if not self.on_hub:
+                yield folder
+                return
+            patch.delenv("HF_TOKEN", raising=False)
+            patch.setitem(PUBLIC_SETS, "dolly", replace(PUBLIC_SETS["dolly"], id="tiny/set"))  # type: ignore[arg-type]
+            with loopback_hub(folder) as hub:
+                patch.setenv("HF_ENDPOINT", hub.url)
+                yield folder
 
 
 COLUMNS = {"prompt": "ask", "answer": "say", "keep": ["level"]}
 SOURCE_EXAMPLES: Mapping[str, SourceExample] = {
     "files": SourceExample(_files, "talk.jsonl", {"paths": ["*.jsonl"], "columns": COLUMNS, "license": "CC0-1.0"}),
     "code_tree": SourceExample(_code_tree, "code/mean.py", {"path": "code", "license": "MIT", "split": "functions"}),
+    "hub": SourceExample(_rows_of_the_hub, "train.jsonl", {"id": "tiny/set", "revision": COMMIT}, on_hub=True),
+    "public": SourceExample(_rows_of_the_hub, "train.jsonl", {"set": "dolly", "revision": COMMIT}, on_hub=True),
     "python_stdlib": SourceExample(_python_stdlib, "averages/__init__.py", {"min_characters": 40}),
 }
 
 FILTER_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "boilerplate": {},
+    "code_block": {},
+    "code_syntax": {},
+    "difficulty": {"min": 0.1},
+    "domain": {"keep": ["code", "creative"]},
     "drop_where": {"field": "kind", "pattern": "comp.*"},
     "fits_dialect": {},
     "keep_where": {"field": "kind", "pattern": "complete"},
     "length": {"max_characters": 60},
     "min_words": {},
+    "offensive": {},
+    "pii": {"action": "drop", "actions": {"personal": "mask", "email": "drop"}},
     "python_syntax": {},
+    "quality": {"min": 0.6},
+    "refusals": {},
     "schema": {},
+    "tokens": {"min": 3, "max": 60},
 }
 
 CALL = Message("assistant", "", (ToolCall("1", "add", '{"a": 1}'),))
@@ -117,7 +149,37 @@ FILTERED_ROWS = (
     Row("tools", (Message("user", "1 + 1?"), CALL, Message("tool", "2", tool_call_id="1"), Message("assistant", "2"))),
     Row("no turn", (Message("user", "Hi"), Message("user", "Hi?"), Message("assistant", "Hello"))),
 )
-"""Every filter keeps some of these and drops some, with its options of FILTER_OPTIONS."""
+"""Every filter keeps some of these and drops some, with its options of FILTER_OPTIONS and its rows of MORE_ROWS."""
+
+MORE_ROWS: Mapping[str, tuple[Row, ...]] = {
+    "boilerplate": (
+        chat("Who won?", "This site uses cookies. Accept all cookies. Read our privacy policy.", id="banner"),
+        chat("Describe a tree.", "Lorem ipsum dolor sit amet.", id="filler"),
+    ),
+    "code_block": (
+        chat("Write a Python function that adds two numbers.", "I would add them.", id="no code"),
+        chat("Write a Python function that adds two numbers.", "def add(a, b):\n    return a + b", id="code"),
+    ),
+    "pii": (
+        chat("Write to ann.lee@gmail.com", "Done.", id="mail"),
+        chat("Call 415-867-5309", "Done.", id="phone"),
+        chat("Deploy", "export API_TOKEN=4f9dKq27ZbX81mNc0RwE", id="key"),
+    ),
+    "offensive": (
+        chat("Go on.", "I hate all immigrants.", id="hate"),
+        chat("Go on.", 'He said "I hate all immigrants", and that is hate speech. ' + "It is not. " * 20, id="quoted"),
+    ),
+    "refusals": (
+        chat("Help me.", "I'm sorry, but I can't help with that.", id="refusal"),
+        chat("Help me.", "I'm sorry to hear that. Call a doctor at once.", id="help"),
+    ),
+}
+"""What only one filter looks for, beside FILTERED_ROWS: added here, no other filter's digest changes."""
+
+
+def rows_for(name: str) -> tuple[Row, ...]:
+    """The rows that a filter's contract is tested on."""
+    return (*FILTERED_ROWS, *MORE_ROWS.get(name, ()))
 
 
 def ours(registry: Registry) -> list[Entry]:
@@ -131,3 +193,9 @@ def source(name: str) -> Choice:
 
 def filter_(name: str) -> Choice:
     return FILTERS.choose({"use": name, **FILTER_OPTIONS[name]})
+
+
+def verdicts(choice: Choice, rows: Sequence[Row]) -> list[Verdict]:
+    """What a filter of either form says of rows put before it together."""
+    found = verdicts_of(choice, RowBatch(to_batch(rows)))
+    return [found.verdict(row) for row in range(len(rows))]

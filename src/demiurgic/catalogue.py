@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from demiurgic.collect.public_sets import PUBLIC_SETS
+from demiurgic.collect.sources import SOURCES
 from demiurgic.core.artifacts import KINDS
 from demiurgic.core.metric import JSON
 from demiurgic.core.registry import Entry
@@ -50,4 +52,8 @@ def catalogue() -> dict[str, list[Thing]]:
 
 def _more(plural: str, entry: Entry) -> dict[str, JSON]:
     """What is known of a registered thing beyond what it was registered with."""
-    return {"signals": {signal: support(entry, signal) for signal in SIGNALS}} if plural == LOSSES.plural else {}
+    if plural == LOSSES.plural:
+        return {"signals": {signal: support(entry, signal) for signal in SIGNALS}}
+    if (plural, entry.name) == (SOURCES.plural, "public"):
+        return {"sets": {name: known.to_json() for name, known in PUBLIC_SETS.items()}}
+    return {}

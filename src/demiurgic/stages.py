@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from demiurgic.collect import collect, fetch
+from demiurgic.collect.formats import FORMATS
 from demiurgic.collect.sources import SOURCES
 from demiurgic.core.registry import Registry
 from demiurgic.create import create, tokenizer
 from demiurgic.curate import curate
+from demiurgic.curate.audit import audit
 from demiurgic.curate.filters import FILTERS
+from demiurgic.curate.mix import mix
 from demiurgic.evaluate import evaluate
 from demiurgic.evaluate.suite import SUITES
 from demiurgic.export import export
@@ -27,6 +30,8 @@ STAGES: Mapping[str, Stage[Any]] = {
         fetch.STAGE,
         generate.STAGE,
         curate.STAGE,
+        mix.STAGE,
+        audit.STAGE,
         tokenizer.STAGE,
         create.STAGE,
         tokenize.STAGE,
@@ -39,5 +44,5 @@ STAGES: Mapping[str, Stage[Any]] = {
 }
 
 REGISTRIES: Mapping[str, Registry] = {
-    registry.plural: registry for registry in (SOURCES, PROVIDERS, FILTERS, LOSSES, SUITES)
+    registry.plural: registry for registry in (SOURCES, FORMATS, PROVIDERS, FILTERS, LOSSES, SUITES)
 }

@@ -81,6 +81,7 @@ def _step(name: str, stage: str, *, sources: dict[str, int] | None = None, **rea
 
 
 NOT_LEARNED_FROM = {
+    "audit": {"data"},
     "cache_logits": {"data", "teacher", "tokenizer"},
     "create": {"tokenizer"},
     "evaluate": {"data", "models"},

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from demiurgic.collect.sources import SOURCES, BadRow
+from demiurgic.collect.sources import SOURCES, BadRow, LeftOut
 from demiurgic.core.hashing import digest_of
 from demiurgic.curate.filters import FILTERS, Drop
-from plugin_examples import FILTERED_ROWS, SOURCE_EXAMPLES, filter_, ours, source
+from plugin_examples import SOURCE_EXAMPLES, filter_, ours, rows_for, source, verdicts
 
 GOLDEN = Path(__file__).with_name("golden_sources_filters.json")
 PLUGINS = [("sources", entry) for entry in ours(SOURCES)] + [("filters", entry) for entry in ours(FILTERS)]
@@ -22,11 +22,18 @@ PLUGINS = [("sources", entry) for entry in ours(SOURCES)] + [("filters", entry) 
 
 def output(sort, name):
     if sort == "filters":
-        found = [filter_(name)(row) for row in FILTERED_ROWS]
+        found = verdicts(filter_(name), rows_for(name))
         return [[verdict.reason, verdict.evidence] if isinstance(verdict, Drop) else None for verdict in found]
     with tempfile.TemporaryDirectory() as folder, SOURCE_EXAMPLES[name].in_folder(Path(folder)) as base:
         rows = list(source(name)(base))
-    return [[row.file, row.position, row.reason] if isinstance(row, BadRow) else row.to_json() for row in rows]
+    return [
+        [row.file, row.position, row.reason]
+        if isinstance(row, BadRow)
+        else [row.file, row.reason]
+        if isinstance(row, LeftOut)
+        else row.to_json()
+        for row in rows
+    ]
 
 
 def present(sort, entry):

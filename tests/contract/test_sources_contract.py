@@ -2,7 +2,7 @@
 
 import pytest
 
-from demiurgic.collect.sources import SOURCES, BadRow
+from demiurgic.collect.sources import SOURCES, BadRow, LeftOut
 from demiurgic.core.hashing import canonical
 from demiurgic.core.records import Row, read_row
 from plugin_examples import SOURCE_EXAMPLES, ours, source
@@ -26,10 +26,10 @@ def test_every_source_has_an_example():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_source_gives_rows_and_bad_rows_and_nothing_else(name, folder):
+def test_a_source_gives_rows_bad_rows_and_what_it_left_out_and_nothing_else(name, folder):
     found = list(source(name)(folder))
     assert any(isinstance(row, Row) for row in found)
-    assert all(isinstance(row, Row | BadRow) for row in found)
+    assert all(isinstance(row, Row | BadRow | LeftOut) for row in found)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,7 +62,15 @@ def test_a_fingerprint_is_canonical_and_the_same_each_time(name, folder):
     assert fingerprint(name, folder) == fingerprint(name, folder)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if SOURCE_EXAMPLES[name].on_hub])
+def test_the_fingerprint_of_what_lies_elsewhere_changes_with_the_commit(name, folder):
+    choice = source(name)
+    options = dict(choice.options)
+    other = choice.entry.fingerprint(folder, **{**options, "revision": "f" * 40})
+    assert canonical(other) != fingerprint(name, folder)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not SOURCE_EXAMPLES[name].on_hub])
 def test_a_fingerprint_changes_when_a_file_does(name, folder):
     before = fingerprint(name, folder)
     file = folder / SOURCE_EXAMPLES[name].file

@@ -9,7 +9,8 @@ import pytest
 from demiurgic.collect.collect import STAGE as COLLECT
 from demiurgic.core.artifacts import Dataset, Manifest
 from demiurgic.core.errors import UserError
-from demiurgic.core.records import Message, Row, RowWriter
+from demiurgic.core.records import Message, Row
+from demiurgic.curate import write as writing
 from demiurgic.curate.curate import STAGE
 from demiurgic.run.context import Context
 from demiurgic.run.engine import Engine
@@ -89,7 +90,7 @@ def test_a_duplicate_names_the_row_it_repeats(tmp_path):
     twin = chat("Is 0/0 here?", "yes", id="twin", source="elsewhere", meta='{"module": "other"}')
     out = curate(tmp_path, [*modules(20), twin], split={"by": "module", "held_out": 0})
     (row,) = Dataset.open(out / "dropped").rows()
-    assert (row.id, row.facts["dropped"]["evidence"]) == ("twin", "0/0")
+    assert (row.id, row.facts["dropped"]["witness"]) == ("twin", "0/0")
 
 
 def test_a_duplicate_in_another_group_never_stands_on_two_sides(tmp_path):
@@ -147,7 +148,7 @@ def test_rows_that_never_come_back_from_the_engine_are_missed(tmp_path):
 
 def test_rows_that_are_counted_and_not_written_are_missed(tmp_path, monkeypatch):
     data = collected(tmp_path / "files", modules(2))
-    monkeypatch.setattr(RowWriter, "write", lambda self, row: None)
+    monkeypatch.setattr(writing, "_choose", lambda batch, chosen_N, found: None)
     with pytest.raises(AssertionError, match="'train': 6.* were counted and .*'train': 0.* written"):
         run_stage(STAGE, {"data": data, "split": {"held_out": 0}}, tmp_path / "out")
 

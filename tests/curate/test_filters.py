@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from demiurgic.core.records import Message, Row, ToolCall
 from demiurgic.curate.filters import FILTERS, KEEP, Drop
+from plugin_examples import verdicts
 from tiny_rows import chat
 
 ASK, SAY = Message("user", "Hi"), Message("assistant", "Hello")
@@ -14,7 +15,8 @@ CALL = Message("assistant", "", (ToolCall("1", "add", "{}"),))
 
 
 def verdict(name, row, **options):
-    return FILTERS.choose({"use": name, **options})(row)
+    (found,) = verdicts(FILTERS.choose({"use": name, **options}), [row])
+    return found
 
 
 def talk(*messages, **fields):

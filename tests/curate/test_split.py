@@ -1,13 +1,28 @@
 """A group falls on one side, by its name and the seed alone."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from demiurgic.core.errors import UserError
-from demiurgic.curate.split import Split, side_of, split_group
+from demiurgic.core.records import to_batch
+from demiurgic.core.row_batch import RowBatch
+from demiurgic.core.seeds import share_of
+from demiurgic.curate.split import SIDES, Split, sides_of, split_groups
 from tiny_rows import a_few, chat, with_meta
+
+
+def side_of(group, *, split, seed):
+    (place,) = sides_of(np.array([share_of(f"{seed}/{group}")]), split=split)
+    return SIDES[place]
+
+
+def split_group(row, *, by):
+    (group,) = split_groups(RowBatch(to_batch([row])), by=by)
+    return group
+
 
 groups = [f"module_{number}" for number in range(2000)]
 

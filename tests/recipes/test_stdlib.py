@@ -34,6 +34,7 @@ SMALL = [
     "score_domain.suites=[{use: bits_per_byte, length: 64, max_rows: 20}]",
     "answers.teacher={use: scripted, answers: ['return 1', 'def broken(']}",
     "answers.count=6",
+    "answers_kept.split={by: row, held_out: 0.5}",
 ]
 """The recipe cut down to seconds; its steps and references stay as they are, but for the teacher's answers.
 

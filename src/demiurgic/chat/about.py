@@ -20,6 +20,7 @@ SMALL = 50_000_000
 """Parameters below which no model holds a conversation, whatever it was trained on."""
 LEARNS_FROM: Mapping[str, tuple[str, ...]] = {
     "curate": ("data",),
+    "mix": ("data",),
     "generate": ("prompts",),
     "tokenize": ("data",),
     "train": ("data", "model"),

@@ -14,7 +14,8 @@ from demiurgic.chat.session import Ending, Session, Turn
 from demiurgic.core.console import now
 from demiurgic.core.errors import UserError
 from demiurgic.core.files.atomic import write_text
-from demiurgic.core.files.readers import Malformed, read_records
+from demiurgic.core.files.readers import read_records
+from demiurgic.core.files.records import Malformed
 from demiurgic.core.hashing import canonical, digest_of
 from demiurgic.core.metric import JSON
 from demiurgic.core.records import Message, Row, RowError, read_row

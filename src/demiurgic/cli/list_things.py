@@ -12,7 +12,7 @@ from demiurgic.cli.options import json_option, print_json
 @click.argument("what", required=False)
 @json_option
 def command(what: str | None, as_json: bool) -> None:
-    """List what can be named: stages, losses, filters, sources, suites, shapes, kinds.
+    """List what can be named: stages, losses, filters, sources, formats, suites, shapes, kinds.
 
     \b
     Examples:
@@ -38,11 +38,30 @@ def command(what: str | None, as_json: bool) -> None:
                 _print_entry(" " * width, f"takes {', '.join(thing.options)}")
         if plural == "losses":
             _print_matrix()
+        if plural == "sources":
+            _print_public_sets()
 
 
 def _print_entry(name: str, text: str) -> None:
     width = max(shutil.get_terminal_size().columns, 60)
     click.echo(textwrap.fill(text, width, initial_indent=f"  {name}  ", subsequent_indent=" " * (len(name) + 4)))
+
+
+def _print_public_sets() -> None:
+    """What the source `public` knows by name."""
+    from demiurgic.collect.public_sets import PUBLIC_SETS
+
+    click.echo("\n" + click.style("public sets, as in {use: public, set: NAME, revision: COMMIT}", bold=True))
+    rows = [("set", "rows", "licence", "format", "on the hub")]
+    rows += [(name, f"{s.num_rows:,}", s.license, s.format, s.id) for name, s in PUBLIC_SETS.items()]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row, known in zip(rows, [None, *PUBLIC_SETS.values()], strict=True):
+        cells = [
+            cell.rjust(w) if at == 1 else cell.ljust(w) for at, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        click.echo("  " + "  ".join(cells).rstrip())
+        if known is not None:
+            _print_entry(" " * widths[0], f"{known.line} {known.caveats}")
 
 
 def _print_matrix() -> None:

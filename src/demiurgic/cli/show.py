@@ -28,6 +28,7 @@ SHOWN_ROWS = 10
 @click.option("--reason", default="", help="Only dropped rows whose reason has this in it.")
 @click.option("--contains", default="", help="Only rows that say this.")
 @click.option("--where", multiple=True, metavar="BOUND", help='Only rows whose score fits: --where "quality<0.4".')
+@click.option("--statistics", is_flag=True, help="Show lengths, domains, languages and words, before and after rules.")
 @click.option("--clusters", is_flag=True, help="Show dropped duplicates beside the row that stayed.")
 @store_option
 @json_option
@@ -40,6 +41,7 @@ def command(
     reason: str,
     contains: str,
     where: tuple[str, ...],
+    statistics: bool,
     clusters: bool,
     store: Path,
     as_json: bool,
@@ -52,6 +54,7 @@ def command(
       demiurgic show clean --rows
       demiurgic show clean --rows 3 --reason duplicate --source alpaca
       demiurgic show clean --clusters
+      demiurgic show clean --statistics
       demiurgic show clean --part train --where "quality<0.5"
       demiurgic show shape 7b
     """
@@ -68,6 +71,9 @@ def command(
     folder = Store(store).named(what)
     manifest = Manifest.read(folder)
     revoked = revocation(manifest, revoked_keys(Store(store).ledger))
+    if statistics:
+        _show_statistics(folder, as_json=as_json)
+        return
     look_at_rows = rows is not None or clusters or any((part, source, reason, contains, where))
     if not look_at_rows:
         if as_json:
@@ -86,6 +92,15 @@ def command(
     query = Query(source, reason, contains, tuple(map(Bound.read, where)))
     show = _show_clusters if clusters else _show_rows
     show(datasets, query, limit=rows or SHOWN_ROWS, as_json=as_json)
+
+
+def _show_statistics(folder: Path, *, as_json: bool) -> None:
+    from demiurgic.report.statistics import print_statistics, read_statistics
+
+    if as_json:
+        print_json(read_statistics(folder))
+    else:
+        print_statistics(folder)
 
 
 def _show_rows(datasets: "Mapping[str, Dataset]", query: "Query", *, limit: int, as_json: bool) -> None:

@@ -1,23 +1,29 @@
-"""The stage `collect`: rows of one source, each good one kept, each bad one counted and written aside."""
+"""The stage `collect`: rows of one source, each good one kept, each bad one counted and written aside.
+
+What came in is what came out: rows, bad rows, and files that were left out, each of these with its reason.
+"""
 
 import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from typing import Self, TextIO, final
 
 from pydantic import Field
 
-from demiurgic.collect.sources import BadRow, SourceChoice
+from demiurgic.collect.sources import BadRow, LeftOut, SourceChoice
 from demiurgic.core.artifacts import Dataset
 from demiurgic.core.errors import UserError
-from demiurgic.core.files.readers import RAW_LIMIT
-from demiurgic.core.metric import Metric, Summary
+from demiurgic.core.files.records import RAW_LIMIT
+from demiurgic.core.metric import JSON, Metric, Summary
 from demiurgic.core.records import Row, RowWriter
 from demiurgic.run.context import Context
 from demiurgic.run.stage import Stage, StageConfig
 
 BAD_ROWS = "bad_rows.jsonl"
+LEFT_OUT = "left_out.jsonl"
 REASON_LIMIT = 120
 SHOWN = 3
 """How many bad rows the message shows; the file has all."""
@@ -40,11 +46,14 @@ class _Tally:
         self.licenses: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.first_bad: list[BadRow] = []
+        self.cut_off: dict[str, int] = {}
+        self.left_out: Counter[str] = Counter()
 
     def good(self, row: Row) -> None:
         self.num_rows += 1
         self.answer_bytes += len(row.answer().encode())
-        self.kinds[str(row.facts.get("kind", "unnamed"))] += 1
+        kind = row.facts.get("kind", "unnamed") if '"kind"' in row.meta else "unnamed"  # reading meta takes time
+        self.kinds[str(kind)] += 1
         self.sources[row.source or "unnamed"] += 1
         self.licenses[row.license or "unknown"] += 1
 
@@ -52,6 +61,8 @@ class _Tally:
         self.reasons[row.reason] += 1
         if len(self.first_bad) < SHOWN:
             self.first_bad.append(row)
+        if row.rest:
+            self.cut_off[row.file] = row.position
 
     @property
     def num_bad(self) -> int:
@@ -64,10 +75,14 @@ class _Tally:
     def summary(self) -> Summary:
         numbers = {"rows": self.num_rows, "bad_rows": self.num_bad, "bad_share": self.bad_share}
         numbers["answer_bytes"] = self.answer_bytes
+        if self.left_out:
+            numbers["left_out"] = self.left_out.total()
         counts = {"kinds": self.kinds, "sources": self.sources, "licenses": self.licenses, "bad_rows": self.reasons}
+        more = {"left_out": self.left_out, "cut_off": self.cut_off}
+        counted = counts | {name: counter for name, counter in more.items() if counter}
         return Summary(
             {name: Metric.exact(value) for name, value in numbers.items()},
-            {name: dict(sorted(counter.items())) for name, counter in counts.items()},
+            {name: dict(sorted(counter.items())) for name, counter in counted.items()},
         )
 
 
@@ -76,27 +91,61 @@ def run(config: CollectConfig, out: Path, context: Context) -> Summary:
     tally, seen = _Tally(), set[str]()
     with ExitStack() as stack:
         writer = stack.enter_context(RowWriter(out / "rows"))
-        # A lone surrogate in a bad row becomes its JSON escape.
-        aside = stack.enter_context((out / BAD_ROWS).open("w", encoding="utf-8", errors="backslashreplace"))
+        bad = stack.enter_context(_Lines(out / BAD_ROWS, even_empty=True))
+        left_out = stack.enter_context(_Lines(out / LEFT_OUT))
         progress = stack.enter_context(context.console.progress(f"reading {config.source.name}"))
         for row in _unique(config.source(context.base), seen):
             progress.advance()
             if isinstance(row, Row):
                 tally.good(row)
                 writer.write(row)
+            elif isinstance(row, LeftOut):
+                tally.left_out[row.reason] += 1
+                left_out.write({"file": row.file, "reason": row.reason})
             else:
                 tally.bad(row)
-                line = {"file": row.file, "row": row.position, "reason": row.reason, "raw": row.raw}
-                aside.write(json.dumps(line, ensure_ascii=False) + "\n")
+                bad.write({"file": row.file, "row": row.position, "reason": row.reason, "raw": row.raw})
     _check(tally, config, out)
+    for file, position in tally.cut_off.items():
+        context.console.say(f"  {file} breaks off at row {position}: what follows in it is lost")
     return tally.summary()
 
 
-def _unique(rows: Iterator[Row | BadRow], seen: set[str]) -> Iterator[Row | BadRow]:
+@final
+class _Lines:
+    """A file of one JSON object per line; without a line it is there when `even_empty`."""
+
+    def __init__(self, path: Path, *, even_empty: bool = False) -> None:
+        self._path = path
+        self._even_empty = even_empty
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> Self:
+        if self._even_empty:
+            self._open()
+        return self
+
+    def write(self, line: JSON) -> None:
+        file = self._file or self._open()
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def __exit__(self, *error: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _open(self) -> TextIO:
+        # A lone surrogate in a bad row becomes its JSON escape.
+        self._file = self._path.open("w", encoding="utf-8", errors="backslashreplace")
+        return self._file
+
+
+def _unique(rows: Iterator[Row | BadRow | LeftOut], seen: set[str]) -> Iterator[Row | BadRow | LeftOut]:
     for position, row in enumerate(rows, start=1):
-        if isinstance(row, BadRow):
+        if isinstance(row, LeftOut):
+            yield row
+        elif isinstance(row, BadRow):
             reason = row.reason[:REASON_LIMIT].encode("utf-8", "backslashreplace").decode()
-            yield BadRow(row.file, row.position, reason, row.raw)
+            yield replace(row, reason=reason)
         elif row.id in seen:
             raw = json.dumps(row.to_json(), ensure_ascii=False)[:RAW_LIMIT]
             yield BadRow(row.source or "unnamed", position, "an id that an earlier row has", raw)

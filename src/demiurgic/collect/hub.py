@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from demiurgic.core.console import Console, Progress, size
 from demiurgic.core.errors import UserError
@@ -29,6 +29,7 @@ REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 HEADERS = {"user-agent": f"demiurgic/{__version__}"}
 """In place of the library's own, which tells of the machine."""
 WORKERS = 4
+Kind = Literal["model", "dataset"]
 NOTES = ".cache"
 """Where the library notes, beside the files, how far it has come."""
 USER = re.compile(r"(?<=//)[^/\s]+@")
@@ -37,13 +38,14 @@ USER = re.compile(r"(?<=//)[^/\s]+@")
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A model repository, and the address of the hub that holds it."""
+    """A repository of models or of data, and the address of the hub that holds it."""
 
     name: str
     endpoint: str = HUB
+    kind: Kind = "model"
 
     @classmethod
-    def named(cls, name: str) -> "Repository":
+    def named(cls, name: str, *, kind: Kind = "model") -> "Repository":
         """Raises UserError for what is no name of a repository."""
         from huggingface_hub.errors import HFValidationError
         from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
@@ -56,7 +58,7 @@ class Repository:
         except HFValidationError as error:
             reason = str(error).partition(":")[0].rstrip(".")
             raise UserError(f"{name!r} is no repository of the hub ({reason}); {wanted}.") from None
-        return cls(name, hub_endpoint())
+        return cls(name, hub_endpoint(), kind)
 
     @property
     def shown(self) -> str:
@@ -65,7 +67,7 @@ class Repository:
 
     @property
     def page(self) -> str:
-        return f"{self.shown}/{self.name}"
+        return f"{self.shown}/{'datasets/' if self.kind == 'dataset' else ''}{self.name}"
 
 
 def hub_endpoint() -> str:
@@ -87,7 +89,7 @@ def require_commit(repository: Repository, revision: str | None) -> str:
         return revision
     named = f"revision {revision!r} can move" if revision else "no revision is given"
     with plain_errors(repository, revision=revision or "main"):
-        now = _api(repository).model_info(repository.name, revision=revision or "main").sha
+        now = _info(repository, revision or "main").sha
     raise UserError(
         f"{repository.name}: {named}; wanted the full commit of 40 hex digits, so that every run brings in the same "
         f"files. It is now: revision: {now}"
@@ -95,14 +97,18 @@ def require_commit(repository: Repository, revision: str | None) -> str:
 
 
 def list_files(repository: Repository, *, revision: str) -> "Mapping[str, RepoFile]":
-    """The files at the root of a commit, by name. Raises UserError when the hub refuses or does not answer."""
+    """The files of a commit by path, of a model those at its root.
+
+    Raises UserError when the hub refuses or does not answer.
+    """
     from huggingface_hub.hf_api import RepoFile
 
     api = _api(repository)
     with plain_errors(repository, revision=revision):
         # Asked once, where the listing would try for half a minute.
-        api.model_info(repository.name, revision=revision)
-        tree = api.list_repo_tree(repository.name, revision=revision)
+        _info(repository, revision)
+        deep = repository.kind == "dataset"
+        tree = api.list_repo_tree(repository.name, revision=revision, repo_type=repository.kind, recursive=deep)
         return {file.path: file for file in tree if isinstance(file, RepoFile)}
 
 
@@ -124,6 +130,7 @@ def download(
         with console.progress(f"downloading {repository.name}", total) as progress:
             snapshot_download(
                 repository.name,
+                repo_type=repository.kind,
                 revision=revision,
                 local_dir=folder,
                 allow_patterns=[_literally(file.path) for file in wanted],
@@ -209,6 +216,10 @@ def _api(repository: Repository) -> "HfApi":
     from huggingface_hub import HfApi
 
     return HfApi(endpoint=repository.endpoint, headers=HEADERS)
+
+
+def _info(repository: Repository, revision: str) -> Any:
+    return _api(repository).repo_info(repository.name, revision=revision, repo_type=repository.kind)
 
 
 def _refuse_small_disk(folder: Path, *, needed: int) -> None:

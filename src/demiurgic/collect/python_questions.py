@@ -16,7 +16,7 @@ from typing import Literal
 
 from demiurgic.collect.python_functions import Definition, definitions
 from demiurgic.collect.sources import BadRow
-from demiurgic.core.files.readers import RAW_LIMIT
+from demiurgic.core.files.records import RAW_LIMIT
 from demiurgic.core.records import Message, Row
 from demiurgic.core.seeds import share_of
 

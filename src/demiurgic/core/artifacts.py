@@ -250,6 +250,12 @@ class Dataset(Artifact):
         return count_rows(self.path)
 
 
+class Fingerprints(Artifact):
+    """What the rows of a curation said, as hashes: what later rows are compared with."""
+
+    kind = "fingerprints"
+
+
 class Tokens(Artifact):
     """Token ids packed into windows, with loss weights and document borders."""
 
@@ -305,5 +311,6 @@ class Scores(Artifact):
 
 
 KINDS: Mapping[str, type[Artifact]] = {
-    kind.kind: kind for kind in (Dataset, Tokens, Tokenizer, Model, Adapter, Logits, LogProbabilities, Gguf, Scores)
+    kind.kind: kind
+    for kind in (Dataset, Fingerprints, Tokens, Tokenizer, Model, Adapter, Logits, LogProbabilities, Gguf, Scores)
 }

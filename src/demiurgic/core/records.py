@@ -8,13 +8,17 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from demiurgic.core.hashing import canonical
-
 if TYPE_CHECKING:
     import pyarrow
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 ROWS_PER_SHARD = 50_000
+ROWS_PER_GROUP = 10_000
+"""Rows of a shard that can be read without the others (a Parquet row group)."""
+
+
+# As core/hashing.canonical writes it, without its look at every value: those of a row are texts and numbers.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 class RowError(ValueError):
@@ -64,10 +68,7 @@ class Row:
     @property
     def content_hash(self) -> str:
         """32 hex digits of what is said, whoever said it where: equal content, equal hash."""
-        said: dict[str, Any] = {"messages": [_message_to_json(m) for m in self.messages], "text": self.text}
-        said["tools"] = self.tools
-        said["rejected"] = [_message_to_json(m) for m in self.rejected]
-        return hashlib.sha256(canonical(said).encode()).hexdigest()[:32]
+        return _hash_of(self, list(map(_message_to_json, self.messages)), list(map(_message_to_json, self.rejected)))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -109,7 +110,7 @@ def read_row(data: Any, *, id: str, source: str = "", license: str = "") -> Row:
     """
     if not isinstance(data, Mapping):
         raise RowError("not an object")
-    unknown_fields = sorted(set(data) - _FIELDS)
+    unknown_fields = sorted(set(data) - ROW_FIELDS)
     if unknown_fields:
         raise RowError(f"unknown field {unknown_fields[0]}")
     messages = _messages(data.get("messages"), "messages")
@@ -133,11 +134,22 @@ def read_row(data: Any, *, id: str, source: str = "", license: str = "") -> Row:
     )
 
 
-_FIELDS = {"id", "content_hash", "messages", "text", "tools", "rejected", "source", "license", "domain", "teacher"} | {
+ROW_FIELDS = {
+    "id",
+    "content_hash",
+    "messages",
+    "text",
+    "tools",
+    "rejected",
+    "source",
+    "license",
+    "domain",
+    "teacher",
+} | {
     "scores",
     "meta",
 }
-_MESSAGE_FIELDS = {"role", "content", "tool_calls", "tool_call_id", "reasoning", "weight"}
+MESSAGE_FIELDS = {"role", "content", "tool_calls", "tool_call_id", "reasoning", "weight"}
 
 
 def _messages(value: Any, name: str) -> tuple[Message, ...]:
@@ -151,7 +163,7 @@ def _messages(value: Any, name: str) -> tuple[Message, ...]:
 def _message(value: Any, name: str) -> Message:
     if not isinstance(value, Mapping):
         raise RowError(f"{name} holds something that is not an object")
-    unknown_fields = sorted(set(value) - _MESSAGE_FIELDS)
+    unknown_fields = sorted(set(value) - MESSAGE_FIELDS)
     if unknown_fields:
         raise RowError(f"unknown message field {unknown_fields[0]}")
     role, content = value.get("role"), value.get("content")
@@ -295,11 +307,23 @@ def to_batch(rows: Iterable[Row]) -> "pyarrow.RecordBatch":
 
 
 def _to_arrow(row: Row) -> dict[str, Any]:
-    columns: dict[str, Any] = {name: getattr(row, name) for name in arrow_schema().names}
-    columns["messages"] = [_message_to_json(m) for m in row.messages]
-    columns["rejected"] = [_message_to_json(m) for m in row.rejected]
-    columns["scores"] = list(row.scores.items())
-    return columns
+    messages, rejected = list(map(_message_to_json, row.messages)), list(map(_message_to_json, row.rejected))
+    columns: dict[str, Any] = {name: getattr(row, name) for name in _AS_THEY_ARE}
+    return columns | {
+        "content_hash": _hash_of(row, messages, rejected),
+        "messages": messages,
+        "rejected": rejected,
+        "scores": list(row.scores.items()),
+    }
+
+
+def _hash_of(row: Row, messages: list[dict[str, Any]], rejected: list[dict[str, Any]]) -> str:
+    said = {"messages": messages, "text": row.text, "tools": row.tools, "rejected": rejected}
+    return hashlib.sha256(_CANONICAL.encode(said).encode()).hexdigest()[:32]
+
+
+_AS_THEY_ARE = ("id", "text", "tools", "source", "license", "domain", "teacher", "meta")
+"""Columns that hold a field of a row unchanged."""
 
 
 def from_batch(batch: "pyarrow.RecordBatch") -> Iterator[Row]:
@@ -353,7 +377,8 @@ class RowWriter:
         from pyarrow import parquet
 
         table = pa.Table.from_batches([to_batch(self._pending)])
-        parquet.write_table(table, self.folder / f"rows-{self._num_shards:05d}.parquet", compression="zstd")
+        path = self.folder / f"rows-{self._num_shards:05d}.parquet"
+        parquet.write_table(table, path, compression="zstd", row_group_size=ROWS_PER_GROUP)
         self._pending.clear()
         self._num_shards += 1
 

@@ -1,31 +1,51 @@
-"""The stage `curate`: filter, de-duplicate, split by group; every row that goes says why, and the sums are checked."""
+"""The stage `curate`: filter, find duplicates, select, split by group; every row that goes says why, and the sums are
+checked.
+
+The filters see one slice of the rows at a time, in worker processes. What looks at all rows at once runs after them,
+on columns, and texts stay on disk.
+"""
 
 import json
+import shutil
+import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from demiurgic.core.artifacts import Dataset
+from demiurgic.core.artifacts import Artifact, Dataset, Fingerprints
 from demiurgic.core.errors import UserError
 from demiurgic.core.files.atomic import write_text
-from demiurgic.core.metric import JSON, Metric, Summary
-from demiurgic.core.records import Row, RowWriter
+from demiurgic.core.metric import Summary
+from demiurgic.core.records import count_rows
 from demiurgic.core.registry import Choice
-from demiurgic.curate.duplicates import Seen
-from demiurgic.curate.filters import FILTERS, Drop, FilterChoice
-from demiurgic.curate.judge import Judged, judge
-from demiurgic.curate.row_fields import Wanted
-from demiurgic.curate.split import SIDES, Side, Split, side_of, split_group
+from demiurgic.curate.card import write_card
+from demiurgic.curate.duplicates.config import Duplicates, DuplicatesChoice
+from demiurgic.curate.duplicates.fingerprints import write_fingerprints
+from demiurgic.curate.duplicates.rule import find_duplicates
+from demiurgic.curate.fates import Fates, check_sums, summary_of
+from demiurgic.curate.filters import FILTERS, FilterChoice
+from demiurgic.curate.judge import add_seconds
+from demiurgic.curate.row_pass import row_pass
+from demiurgic.curate.same_ids import same_ids
+from demiurgic.curate.select import Select, select
+from demiurgic.curate.split import SIDES, Split, shares_of, sides_of
+from demiurgic.curate.write import DROPPED, Written, write_parts
 from demiurgic.run.context import Context
-from demiurgic.run.stage import Stage, StageConfig
+from demiurgic.run.engine import usable_cores
+from demiurgic.run.stage import ONLY_SPEED, Many, Stage, StageConfig
+from demiurgic.text.workspace import Workspace
 
-DROPPED = "dropped"
+if TYPE_CHECKING:
+    import numpy as np
+
 ACCOUNTING = "accounting.json"
+TOOK = "cpu_seconds.json"
+INDEX = "index"
+SCRATCH = "scratch"
 
 
 def _usual_filters() -> list[Choice]:
@@ -33,128 +53,128 @@ def _usual_filters() -> list[Choice]:
 
 
 class CurateConfig(StageConfig):
-    data: Dataset
+    data: Many[Dataset] = Field(min_length=1)
+    """One dataset, or several: duplicates are sought across all of them."""
     filters: list[FilterChoice] = Field(default_factory=_usual_filters)
     """In this order; the first that drops a row gives the reason."""
-    deduplicate: Literal["exact", "none"] = "exact"
-    """`exact`: of rows that ask and answer the same, the first stays."""
+    deduplicate: DuplicatesChoice = Duplicates()
+    """`exact` (of rows that ask and answer the same one stays), `near`, `none`, or settings."""
+    select: Select | None = None
+    """Which of the good rows to keep."""
     split: Split = Split()
-
-
-class _Account:
-    """Where every row went."""
-
-    def __init__(self) -> None:
-        self.rows_in = 0
-        self.kept: Counter[str] = Counter()
-        self.dropped: dict[str, Counter[str]] = {}
-        self.sides: dict[str, Side] = {}
-
-    def place(self, group: str, side: Side) -> None:
-        if self.sides.setdefault(group, side) != side:
-            raise AssertionError(f"the group {group} is on two sides: {self.sides[group]} and {side}")
-        self.kept[side] += 1
-
-    def drop(self, row: Row, reason: str) -> None:
-        self.dropped.setdefault(row.source or "unnamed", Counter())[reason] += 1
-
-    @property
-    def num_dropped(self) -> int:
-        return sum(reasons.total() for reasons in self.dropped.values())
-
-    def check(self, *, num_rows: int, written: Mapping[str, int]) -> None:
-        """Raises AssertionError unless all `num_rows` of the data came in, and each part was `written` what it got."""
-        counted = {part: self.kept[part] for part in SIDES} | {DROPPED: self.num_dropped}
-        if self.rows_in != num_rows or sum(counted.values()) != num_rows or counted != written:
-            raise AssertionError(
-                f"rows were lost: the data holds {num_rows}, {self.rows_in} came in, {counted} were counted and "
-                f"{dict(written)} written"
-            )
-
-    def groups(self) -> dict[str, int]:
-        counts = Counter(self.sides.values())
-        return {side: counts[side] for side in SIDES}
-
-    def summary(self) -> Summary:
-        numbers: dict[str, int] = {"rows_in": self.rows_in, DROPPED: self.num_dropped}
-        numbers |= {side: self.kept[side] for side in SIDES}
-        groups: dict[str, JSON] = dict(self.groups())
-        dropped: dict[str, JSON] = {}
-        for source, reasons in sorted(self.dropped.items()):
-            dropped[source] = dict(sorted(reasons.items()))
-        metrics = {name: Metric.exact(number) for name, number in numbers.items()}
-        return Summary(metrics, {"groups": groups, "dropped": dropped})
+    memory_gb: Annotated[float, Field(gt=0), ONLY_SPEED] = 1.0
+    """What the search for duplicates may hold in memory; beyond it arrays lie on disk."""
 
 
 def run(config: CurateConfig, out: Path, context: Context) -> Summary:
     """Keep the rows worth training on, split them by group, and write down why each other row went."""
-    account, seen, wanted = _Account(), Seen(), Wanted(_fields_read(config.filters))
-    seed = context.random.number("split")
-    num_rows = config.data.num_rows
-    with ExitStack() as stack:
-        writers = {part: stack.enter_context(RowWriter(out / part)) for part in (*SIDES, DROPPED)}
-        progress = stack.enter_context(context.console.progress("curating", total=num_rows))
-        judged = judge(config.data.rows(), filters=config.filters, engine=context.engine, num_rows=num_rows)
-        for item in judged:
-            account.rows_in += 1
-            wanted.see(item.row)
-            progress.advance()
-            drop = item.drop or (_repeat(item, seen) if config.deduplicate == "exact" else None)
-            if drop:
-                account.drop(item.row, drop.reason)
-                writers[DROPPED].write(_with_reason(item.row, drop))
-                continue
-            group = split_group(item.row, by=config.split.by)
-            side = side_of(group, split=config.split, seed=seed)
-            account.place(group, side)
-            writers[side].write(item.row)
-    account.check(num_rows=num_rows, written={part: writer.num_rows for part, writer in writers.items()})
-    if account.rows_in:
-        wanted.check()
-    summary = account.summary()
-    write_text(out / ACCOUNTING, json.dumps(summary.to_json(), indent=1, ensure_ascii=False) + "\n")
-    _check_sides(account, config.split)
+    num_rows = sum(data.num_rows for data in config.data)
+    threads = context.engine.workers or usable_cores()
+    with _scratch(out) as folder:
+        passed = row_pass(
+            config.data, filters=config.filters, folder=folder, base=context.base, engine=context.engine,
+            console=context.console,
+        )  # fmt: skip
+        fates, took = Fates(passed, [choice.name for choice in config.filters]), dict(passed.cpu_seconds)
+        with Workspace(folder, int(config.memory_gb * 1e9)) as workspace:
+            _decide(fates, config, context, workspace=workspace, threads=threads, took=took)
+            if config.deduplicate.keep_index:
+                write_fingerprints(
+                    out / INDEX, fates.spill, fates.alive_N, config=config.deduplicate, workspace=workspace,
+                    threads=threads,
+                )  # fmt: skip
+        with _timed(took, "split"):
+            seed = context.random.number("split")
+            share_N = shares_of(fates.spill, fates.alive_N, split=config.split, seed=seed)
+            side_N = sides_of(share_N, split=config.split)
+        written = write_parts(fates, side_N, out, sides=SIDES, threads=threads, console=context.console)
+    kept, groups = _counts(fates, side_N, share_N)
+    parts = {part: count_rows(out / part) for part in (*SIDES, DROPPED)}
+    check_sums(fates, num_rows=num_rows, kept=kept, written=parts, dropped=DROPPED)
+    summary = summary_of(fates, passed, kept=kept, groups=groups)
+    add_seconds(took, written.cpu_seconds)
+    _write_evidence(out, fates, written, summary, config, took=took)
+    _check_sides(summary, kept, groups, config.split)
     return summary
 
 
-def _fields_read(filters: Sequence[Choice]) -> list[str]:
-    options = ((choice, choice.entry.facts.get("reads")) for choice in filters)
-    return [str(getattr(choice.options, str(option))) for choice, option in options if option]
+def _decide(
+    fates: Fates, config: CurateConfig, context: Context, *, workspace: Workspace, threads: int, took: dict[str, float]
+) -> None:
+    """The rules that look at all rows at once, in their fixed order."""
+    with _timed(took, "id"):
+        fates.take("id", same_ids(fates.spill, fates.alive_N))
+    with _timed(took, "duplicates"):
+        found = find_duplicates(
+            fates.spill, fates.alive_N, config=config.deduplicate, workspace=workspace, threads=threads,
+            console=context.console, seeds=context.random,
+        )  # fmt: skip
+        fates.take("duplicates", found)
+    if config.select is not None:
+        with _timed(took, "select"):
+            fates.take("select", select(fates.spill, fates.alive_N, config.select))
 
 
-def _repeat(item: Judged, seen: Seen) -> Drop | None:
-    witness = seen.witness(item.row)
-    return None if witness is None else Drop("duplicate: an earlier row says the same", witness)
+@contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    """A folder for what is needed only while the stage runs."""
+    folder = out / SCRATCH
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
-def _with_reason(row: Row, drop: Drop) -> Row:
-    facts = {**row.facts, "dropped": {"reason": drop.reason, "evidence": drop.evidence}}
-    return replace(row, meta=json.dumps(facts, ensure_ascii=False, sort_keys=True))
+@contextmanager
+def _timed(took: dict[str, float], name: str) -> Iterator[None]:
+    """Adds the processor time of this process, all threads."""
+    started = time.process_time()
+    yield
+    add_seconds(took, {name: time.process_time() - started})
 
 
-def _check_sides(account: _Account, split: Split) -> None:
-    empty = [side for side in SIDES if split.share(side) > 0 and not account.kept[side]]
+def _counts(
+    fates: Fates, side_N: "np.ndarray[Any, Any]", share_N: "np.ndarray[Any, Any]"
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Rows and groups of each side."""
+    import numpy as np
+
+    chosen = [fates.alive_N & (side_N == place) for place in range(len(SIDES))]
+    rows: dict[str, int] = {side: int(mask.sum()) for side, mask in zip(SIDES, chosen, strict=True)}
+    return rows, {side: len(np.unique(share_N[mask])) for side, mask in zip(SIDES, chosen, strict=True)}
+
+
+def _write_evidence(
+    out: Path, fates: Fates, written: Written, summary: Summary, config: CurateConfig, *, took: Mapping[str, float]
+) -> None:
+    write_text(out / ACCOUNTING, json.dumps(summary.to_json(), indent=1, ensure_ascii=False) + "\n")
+    write_text(out / TOOK, json.dumps({name: round(seconds, 3) for name, seconds in took.items()}, indent=1) + "\n")
+    statistics = written.tally.write(out, rules=fates.rules, parts=SIDES)
+    write_card(out, summary=summary, statistics=statistics, inputs=[data.manifest for data in config.data])
+
+
+def _check_sides(summary: Summary, kept: Mapping[str, int], groups: Mapping[str, int], split: Split) -> None:
+    empty = [side for side in SIDES if split.share(side) > 0 and not kept[side]]
     if not empty:
         return
-    groups = account.groups()
     counts = ", ".join(f"{side} {number}" for side, number in groups.items())
+    num_in, num_dropped = (round(summary.metrics[name].value) for name in ("rows_in", DROPPED))
     raise UserError(
-        f"No row is left for {' and '.join(empty)}: of {account.rows_in} rows {account.num_dropped} were dropped"
-        f"{_commonest(account.dropped.values())}, and the others are in {sum(groups.values())} groups by {split.by} "
+        f"No row is left for {' and '.join(empty)}: of {num_in} rows {num_dropped} were dropped"
+        f"{_commonest(summary.facts[DROPPED])}, and the others are in {sum(groups.values())} groups by {split.by} "
         f"({counts}). Split by something finer, ask for other shares, or give the step another seed."
     )
 
 
-def _commonest(counts: Iterable[Counter[str]]) -> str:
-    total = sum(counts, Counter[str]())
+def _commonest(dropped: Any) -> str:
+    total: Counter[str] = sum(map(Counter, dropped.values()), Counter())
     return f" (most for {total.most_common(1)[0][0]})" if total else ""
 
 
-STAGE = Stage(
-    "curate",
-    CurateConfig,
-    run,
-    makes={**dict.fromkeys(SIDES, Dataset), DROPPED: Dataset},
-    uses_seed=True,
-    needs=("pyarrow",),
-)
+def _parts(config: CurateConfig) -> Mapping[str, type[Artifact]]:
+    index = {INDEX: Fingerprints} if config.deduplicate.keep_index else {}
+    return {**dict.fromkeys(SIDES, Dataset), DROPPED: Dataset, **index}
+
+
+STAGE = Stage("curate", CurateConfig, run, makes=_parts, version=2, uses_seed=True, needs=("pyarrow", "numba"))

@@ -40,6 +40,11 @@ class CsvLines:
         """The next line begins a record."""
         self._kept.clear()
 
+    @property
+    def whole(self) -> bool:
+        """Whether the last line of the record has its end."""
+        return bool(self._kept) and self._kept[-1].endswith(("\n", "\r"))
+
     def raw(self, limit: int) -> str:
         """The first `limit` characters of the record, bytes that are no UTF-8 replaced."""
         raw = "".join(self._kept[:limit])[:limit]

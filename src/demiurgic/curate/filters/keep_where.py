@@ -1,16 +1,15 @@
-"""Does the row come from where rows are wanted from? Looks at its origin, never at what is said."""
+"""Does the row come from where rows are wanted from? Looks at its origin, never at what is said. N rows."""
 
-import re
-
-from demiurgic.core.records import Row
-from demiurgic.curate.filters import FILTERS, KEEP, Drop, Verdict
-from demiurgic.curate.row_fields import Pattern, field_of
+from demiurgic.core.row_batch import RowBatch
+from demiurgic.curate.filters import FILTERS, Verdicts, first_reason
+from demiurgic.curate.row_fields import Pattern, field_of, matches
 
 
-@FILTERS.register("keep_where", reads="field")
-def keep_where(row: Row, *, field: str, pattern: Pattern) -> Verdict:
+@FILTERS.register("keep_where", reads="field", over="batch")
+def keep_where(rows: RowBatch, *, field: str, pattern: Pattern) -> Verdicts:
     """Keep only rows whose field (source, license, domain, teacher, or a key of meta) matches the whole pattern."""
-    value = field_of(row, field)
-    if value is None:
-        return Drop(f"no {field}"[:60])
-    return KEEP if re.fullmatch(pattern, value) else Drop(f"{field} is not one to keep"[:60], value)
+    values = field_of(rows, field)
+    has_N = values.is_valid().to_numpy(zero_copy_only=False)
+    missing, other = f"no {field}"[:60], f"{field} is not one to keep"[:60]
+    masks = {missing: (~has_N, lambda row: ""), other: (~matches(values, pattern), lambda row: values[row].as_py())}
+    return first_reason(len(rows), masks)

@@ -1,29 +1,51 @@
-"""Is the Python in the answer Python? Parses it and never runs it. Rows of other languages pass."""
+"""Is the Python in the answer Python? Parses it and never runs it. Rows of other languages pass. N rows."""
 
+import json
 import re
 import textwrap
+from typing import Any
 
-from demiurgic.core.records import Row
-from demiurgic.curate.filters import FILTERS, KEEP, Drop, Verdict
+from demiurgic.core.row_batch import RowBatch
+from demiurgic.curate.answers import answers_of
+from demiurgic.curate.filters import FILTERS, KEPT, Drop, Verdicts
 from demiurgic.verify.python_syntax import grammar, syntax_error
 
 FENCED = re.compile(
     r"^[ \t]*```[ \t]*(?:python3?|py)[ \t]*\n(.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL | re.IGNORECASE
 )
+OPENED = r"(?i)```[ \t]*py"
+"""What every fenced block of Python holds, in RE2."""
 
 
-@FILTERS.register("python_syntax", fingerprint=grammar)
-def python_syntax(row: Row) -> Verdict:
+@FILTERS.register("python_syntax", fingerprint=grammar, over="batch")
+def python_syntax(rows: RowBatch) -> Verdicts:
     """Drop rows whose Python does not parse: an answer with its `prefix`, a fenced block, a .py file."""
-    facts = row.facts
+    import numpy as np
+    import pyarrow.compute as pc
+
+    answers, metas = answers_of(rows), rows.column("meta")
+    fenced = pc.match_substring_regex(answers, OPENED)
+    looked = pc.or_(fenced, pc.match_substring_regex(metas, r'"prefix"|\.py|\\u'))
+    columns = (column.filter(looked).to_pylist() for column in (answers, metas, rows.column("text")))
+    reason_N, reasons, evidence = np.full(len(rows), KEPT, np.int16), dict[str, int](), dict[int, str]()
+    places = np.flatnonzero(looked.to_numpy(zero_copy_only=False)).tolist()
+    for place, answer, meta, text in zip(places, *columns, strict=True):
+        drop = _wrong(answer, json.loads(meta), text)
+        if drop is not None:
+            reason_N[place] = reasons.setdefault(drop.reason, len(reasons))
+            evidence[place] = drop.evidence
+    return Verdicts(reason_N, tuple(reasons), evidence)
+
+
+def _wrong(answer: str, facts: dict[str, Any], text: str | None) -> Drop | None:
     if facts.get("kind") in ("write", "complete") and isinstance(facts.get("prefix"), str):
-        error = syntax_error(facts["prefix"] + row.answer())
-        return Drop("prefix and answer do not parse", error) if error else KEEP
-    if row.text is not None and str(facts.get("file", "")).endswith(".py"):
-        error = syntax_error(row.text)
-        return Drop("file does not parse", error) if error else KEEP
-    for number, block in enumerate(FENCED.findall(row.answer()), start=1):
+        error = syntax_error(facts["prefix"] + answer)
+        return Drop("prefix and answer do not parse", error) if error else None
+    if text is not None and str(facts.get("file", "")).endswith(".py"):
+        error = syntax_error(text)
+        return Drop("file does not parse", error) if error else None
+    for number, block in enumerate(FENCED.findall(answer), start=1):
         error = syntax_error(textwrap.dedent(block))
         if error:
             return Drop("a fenced block does not parse", f"block {number}, {error}")
-    return KEEP
+    return None

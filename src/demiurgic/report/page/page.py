@@ -5,6 +5,7 @@ from pathlib import Path
 from demiurgic.core.files.atomic import write_text
 from demiurgic.report.page.comparison import comparison
 from demiurgic.report.page.curves import curves
+from demiurgic.report.page.dataset import dataset
 from demiurgic.report.page.evidence import Evidence, read_evidence
 from demiurgic.report.page.headline import headline, outcome, verdict_line
 from demiurgic.report.page.html import Html, element, join
@@ -27,6 +28,7 @@ SECTIONS = (
     ("sizes", "Size against KL", sizes),
     ("training", "Training", curves),
     ("rows", "Rows", rows_by_reason),
+    ("dataset", "Statistics", dataset),
     ("look", "Rows to look at", samples),
     ("resources", "Time and memory", resources),
     ("steps", "Steps", pipeline),

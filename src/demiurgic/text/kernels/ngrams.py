@@ -1,0 +1,177 @@
+"""The n-grams of a text as hashes of 64 bits: of its words, eight bytes of each at a time, or of its code points.
+
+Two n-grams with one hash are taken for one. Words up to eight bytes long have hashes of their own. Of longer ones, and
+of n-grams, it takes some 5 * 10^9 until two are expected to collide (the birthday bound of 64 bits), and these would
+have to meet in one pair of texts to be seen.
+Legend: B bytes, T words or characters, S n-grams of one text, C common n-grams (a set made by `sets.make_set`).
+"""
+
+from typing import Any
+
+import numpy as np
+
+from demiurgic.text.kernels.compiled import compiled, inlined
+from demiurgic.text.kernels.sets import is_in
+from demiurgic.text.kernels.wide import load_u64
+from demiurgic.text.kernels.words import CODE_MASK, KIND_SHIFT_32, decode, entry_of, find_words
+from demiurgic.text.letters import SPACE
+
+MIX = np.uint64(0xD6E8FEB86659FD93)  # the multiplier of rrmxmx, Pelle Evensen, 2018
+STEP = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio
+HALF, ONE = np.uint64(32), np.uint64(1)
+SPACE_HASH = np.uint64(0x5851F42D4C957F2D)
+
+
+@compiled
+def ngrams(
+    bytes_B: Any, start: Any, stop: Any, letters: Any, room: Any, by_character: Any, n: Any, common_C: Any, found_S: Any
+) -> Any:
+    """Write the hashes of the n-grams of `bytes_B[start:stop]` in order, repeats and all; how many they are.
+
+    Those in `common_C` are left out unless all are.
+    """
+    if by_character:
+        count = _hash_characters(bytes_B, start, stop, letters, room.hashes_T)
+    else:
+        count = find_words(bytes_B, start, stop, letters, room)
+        _hash_words(room.small_B, room.starts_T, room.stops_T, count, room.hashes_T)
+    if count == 0:
+        return count
+    found = _join(room.hashes_T, count, n, found_S)
+    return without_common(found_S, found, common_C) if len(common_C) > 1 else found
+
+
+@compiled
+def ngrams_of_all(
+    bytes_B: Any,
+    offsets_D1: Any,
+    wanted_D: Any,
+    letters: Any,
+    room: Any,
+    by_character: Any,
+    n: Any,
+    common_C: Any,
+    found_S: Any,
+    starts_D1: Any,
+) -> Any:
+    """The n-grams of D texts, one after the other; those of a text that is not wanted are none."""
+    total = np.int64(0)
+    for text in range(len(wanted_D)):
+        starts_D1[text] = total
+        if wanted_D[text]:
+            start, stop = offsets_D1[text], offsets_D1[text + 1]
+            total += ngrams(bytes_B, start, stop, letters, room, by_character, n, common_C, found_S[total:])
+    starts_D1[len(wanted_D)] = total
+
+
+@compiled
+def known_without_common(hashes_S: Any, offsets_D1: Any, wanted_D: Any, common_C: Any, starts_D1: Any) -> Any:
+    """The same for texts whose n-grams are there already: moves those that count together."""
+    total = np.int64(0)
+    for text in range(len(wanted_D)):
+        starts_D1[text] = total
+        if wanted_D[text]:
+            first, count = offsets_D1[text], offsets_D1[text + 1] - offsets_D1[text]
+            for place in range(count):
+                hashes_S[total + place] = hashes_S[first + place]
+            total += without_common(hashes_S[total:], count, common_C) if len(common_C) > 1 else count
+    starts_D1[len(wanted_D)] = total
+
+
+@compiled
+def _hash_words(small_B: Any, starts_T: Any, stops_T: Any, count: Any, hashes_T: Any) -> Any:
+    for word in range(count):
+        place = np.int64(starts_T[word])
+        left = np.int64(stops_T[word]) - place
+        hashed = np.uint64(0)
+        while left > 8:
+            hashed = _stir(hashed ^ load_u64(small_B, place))
+            place += 8
+            left -= 8
+        last = load_u64(small_B, place) & (np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - 8 * left))
+        hashes_T[word] = _stir(hashed ^ last)
+
+
+@inlined
+def _stir(number: Any) -> Any:
+    """One to one."""
+    number *= MIX
+    return number ^ (number >> HALF)
+
+
+@compiled
+def _hash_characters(bytes_B: Any, start: Any, stop: Any, letters: Any, hashes_T: Any) -> Any:
+    """Lower-cased code points; a run of white space is one space, and none at the ends."""
+    count = 0
+    place = start
+    after_space = True
+    while place < stop:
+        code = np.uint32(bytes_B[place])
+        size = np.int64(1)
+        if code >= 0xC0:
+            code, size = decode(bytes_B, place) if place + 3 < len(bytes_B) else _decode_last(bytes_B, place)
+        place += size
+        entry = entry_of(letters, code)
+        space = entry >> KIND_SHIFT_32 == SPACE
+        if not (space and after_space):
+            hashes_T[count] = SPACE_HASH if space else _stir(np.uint64(entry & CODE_MASK) + ONE)
+            count += 1
+        after_space = space
+    return count - 1 if after_space and count > 0 else count
+
+
+@compiled
+def _decode_last(bytes_B: Any, place: Any) -> Any:
+    """As `decode`, for a character so near the end that it must not be read past."""
+    padded = np.zeros(4, np.uint8)
+    for byte in range(place, len(bytes_B)):
+        padded[byte - place] = bytes_B[byte]
+    return decode(padded, 0)
+
+
+@compiled
+def _join(hashes_T: Any, count: Any, n: Any, found_S: Any) -> Any:
+    """n-grams: a polynomial of their parts' hashes, stirred; one of fewer parts where there are not n."""
+    if count < n:
+        joined = np.uint64(count)
+        for part in range(count):
+            joined = joined * STEP + hashes_T[part]
+        found_S[0] = _finish(joined)
+        return 1
+    found = count - n + 1
+    found_S = found_S[:found]
+    for place in range(found):
+        found_S[place] = hashes_T[place]
+    for part in range(1, n):
+        # A slice, so that the compiler sees one plain loop and does it eight hashes at a time.
+        parts = hashes_T[part : part + found]
+        for place in range(found):
+            found_S[place] = found_S[place] * STEP + parts[place]
+    for place in range(found):
+        found_S[place] = _finish(found_S[place])
+    return found
+
+
+@inlined
+def _finish(number: Any) -> Any:
+    number ^= number >> HALF
+    number *= MIX
+    number ^= number >> HALF
+    number *= MIX
+    return number ^ (number >> HALF)
+
+
+@compiled
+def without_common(found_S: Any, found: Any, common_C: Any) -> Any:
+    kept = 0
+    for place in range(found):
+        if not is_in(common_C, found_S[place]):
+            kept += 1
+    if kept == 0 or kept == found:
+        return found
+    kept = 0
+    for place in range(found):
+        if not is_in(common_C, found_S[place]):
+            found_S[kept] = found_S[place]
+            kept += 1
+    return kept
