@@ -1,10 +1,10 @@
-"""Personal data and secrets: what is found, what is flagged wrongly and how fast, beside plain `re`, scrubadub, datafog.
+"""Personal data and secrets: what is found, what wrongly, and how fast, beside plain `re`, scrubadub and datafog.
 
     python bench/safety.py --peers ~/safety-peers/bin/python
 
-`bench/peers/README.md` says how to make the peers' environment. Real rows: the whole filter, masking included, on rows in
-Arrow. Planted: `personal.py` sets something made up into every other real row; recall is the share of these of which
-nothing that matters is left (for peers: of which any part was found), and every other row is clean but for what real rows
+`bench/peers/README.md` says how to make the peers' environment. Real rows: the whole filter, masking included, on rows
+in Arrow. Planted: `personal.py` sets something made up into every other real row; recall is the share of these of which
+nothing that matters is left (for peers: of which any part was found); every other row is clean but for what real rows
 hold. Megabytes (10^6) of text per second of processor time, one thread.
 """
 
@@ -21,14 +21,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from personal import MAKERS, Planted, plant
-from real_texts import Pair, data_folder, real_pairs
-from tables import options, show
-
 from demiurgic.core.records import Message, Row, to_batch
 from demiurgic.core.row_batch import RowBatch
 from demiurgic.curate.filters import FILTERS
 from demiurgic.curate.pii.detectors import DETECTORS
+from personal import MAKERS, Planted, plant
+from real_texts import Pair, data_folder, real_pairs
+from tables import options, show
 
 HERE = Path(__file__).parent
 PEERS = ("scrubadub", "datafog")
@@ -76,14 +75,14 @@ def masked(texts: Sequence[str]) -> tuple[list[str], float, dict[str, int]]:
 
 def measure(planted: Sequence[Planted], clean: Sequence[str]) -> tuple[dict[str, Any], dict[str, float]]:
     left, seconds, _ = masked([item.text for item in planted])
-    clean_left, clean_seconds, counts = masked(clean)
+    _, clean_seconds, counts = masked(clean)
     found = Counter(item.kind for item, text in zip(planted, left, strict=True) if item.secret not in text)
     asked = Counter(item.kind for item in planted)
     num_bytes = size([item.text for item in planted]) + size(clean)
     row = {
         "tool": "demiurgic, masking",
         "recall": found.total() / len(planted),
-        "clean flagged": counts.get("pii.rows", 0) / len(clean),
+        "clean flagged": counts.get("rows", 0) / len(clean),
         "MB/cpu-s": num_bytes / (seconds + clean_seconds) / 1e6,
         "rows": len(planted) + len(clean),
     }
@@ -148,7 +147,7 @@ def whole(pairs: Sequence[Pair]) -> dict[str, Any]:
     for batch in batches:
         counts.update(choice(batch).counts)
     seconds = time.process_time() - started
-    flagged = counts["pii.rows"] / len(pairs)
+    flagged = counts.pop("rows", 0) / len(pairs)
     speed = size([pair.text for pair in pairs]) / seconds / 1e6
     return {"rows": len(pairs), "MB/cpu-s": speed, "rows/cpu-s": len(pairs) / seconds, "flagged": flagged, **counts}
 

@@ -32,6 +32,7 @@ FORMAT_EXAMPLES: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, TURNS[1]]},
         {"messages": [{**TURNS[0], "name": "ada"}, TURNS[1]]},
         {"messages": TURNS, "prompt_id": "7"},
+        {"messages": TURNS, "id": 7},
     ),
     "openorca": ({"id": "flan.1", "system_prompt": "Be brief.", "question": "Hi", "response": "Hello"},),
     "preference": (

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -31,6 +33,14 @@ class Hub:
     def asked_for(self, name: str) -> list[str | None]:
         """The Range of each GET of a file."""
         return [span for method, path, span, _ in self.asked if method == "GET" and path.endswith(f"/{name}")]
+
+
+class QuietServer(ThreadingHTTPServer):
+    """Says nothing of callers that hang up, as those do who have read enough."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -133,7 +143,7 @@ class Handler(BaseHTTPRequestHandler):
 def loopback_hub(folder: Path) -> Iterator[Hub]:
     """Serve a folder's files as the repository `tiny/model`."""
     hub = Hub(folder)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("OneHub", (Handler,), {"hub": hub}))
+    server = QuietServer(("127.0.0.1", 0), type("OneHub", (Handler,), {"hub": hub}))
     server.daemon_threads = True
     hub.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

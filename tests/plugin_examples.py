@@ -118,11 +118,13 @@ FILTER_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "boilerplate": {},
     "code_block": {},
     "code_syntax": {},
+    "decontaminate": {"files": [str(Path(__file__).with_name("toy_benchmark"))]},
     "difficulty": {"min": 0.1},
     "domain": {"keep": ["code", "creative"]},
     "drop_where": {"field": "kind", "pattern": "comp.*"},
     "fits_dialect": {},
     "keep_where": {"field": "kind", "pattern": "complete"},
+    "language": {"keep": ["en", "code"]},
     "length": {"max_characters": 60},
     "min_words": {},
     "offensive": {},
@@ -159,6 +161,15 @@ MORE_ROWS: Mapping[str, tuple[Row, ...]] = {
     "code_block": (
         chat("Write a Python function that adds two numbers.", "I would add them.", id="no code"),
         chat("Write a Python function that adds two numbers.", "def add(a, b):\n    return a + b", id="code"),
+    ),
+    "decontaminate": (
+        chat(
+            "A baker fills 14 trays with 9 rolls each\nand sells 87 of them before noon.\nHow many rolls are left "
+            "on the trays in the afternoon?",
+            "39",
+            id="test question",
+        ),
+        chat("Make up a sum.", "A baker fills 20 trays with 6 rolls each and sells 31. How many are left?", id="other"),
     ),
     "pii": (
         chat("Write to ann.lee@gmail.com", "Done.", id="mail"),

@@ -9,10 +9,12 @@ import pyarrow as pa
 
 from demiurgic.core.console import Console
 from demiurgic.core.records import Row, to_batch
+from demiurgic.core.row_batch import RowBatch
 from demiurgic.core.seeds import Seeds
 from demiurgic.curate.decisions import Decisions
 from demiurgic.curate.duplicates.config import Duplicates
 from demiurgic.curate.duplicates.rule import find_duplicates
+from demiurgic.curate.duplicates.said import said_hashes
 from demiurgic.curate.spill import EVIDENCE, Slice, Spill, write_batches
 from demiurgic.text.workspace import Workspace
 
@@ -36,6 +38,7 @@ def spilled(rows: Sequence[Row], folder: Path, *, slice_rows: int = 1000, batch_
         sources=sources,
         data_N=np.zeros(len(rows), np.int16),
         id_hash_N=np.arange(len(rows), dtype=np.uint64),
+        said_N2=said_hashes(RowBatch(to_batch(rows))),
     )
 
 

@@ -14,7 +14,7 @@ SIGNS = ["+", "-", "*", "//"]
 
 RECIPE = """\
 name: taught
-seed: 3
+seed: 7
 steps:
   # what everything is made from
   raw:     {use: collect,   source: {use: files, paths: [rows.jsonl]}}

@@ -164,6 +164,20 @@ def test_a_file_and_a_folder_may_have_a_licence_of_their_own_and_only_the_wanted
     assert (out["app/gnu.py"], out["lib/odd.py"]) == ("licence GPL-3.0-only", "licence LicenseRef-unknown")
 
 
+@pytest.mark.parametrize(
+    ("head", "license"),
+    [
+        ("# SPDX-License-Identifier: (GPL-2.0 OR MIT)\n", "(GPL-2.0 OR MIT)"),
+        ("/* SPDX-License-Identifier: ((GPL-2.0 WITH x) OR BSD-3-Clause) */\n", "((GPL-2.0 WITH x) OR BSD-3-Clause)"),
+        ("// SPDX-License-Identifier: Apache-2.0 OR MIT\n", "Apache-2.0 OR MIT"),
+        ("SPDX-License-Identifier:\nimport os\n", "MIT"),
+    ],
+)
+def test_what_a_head_says_of_several_licences_is_taken_whole(tree, head, license):
+    write(tree, "app/head.c", f"{head}x\n")
+    assert {row.facts["file"]: row.license for row in read(tree)}["app/head.c"] == license
+
+
 def test_a_licence_file_in_a_folder_changes_the_fingerprint(tree):
     choice = SOURCES.choose({"use": "code_tree", "path": ".", "license": "MIT"})
     before = choice.entry.fingerprint(tree, **dict(choice.options))

@@ -52,6 +52,13 @@ def test_bad_rows_are_counted_by_reason_and_written_aside(tmp_path):
     assert aside(out)[1] == {"file": "a.jsonl", "row": 3, "reason": "messages is not a list", "raw": '{"messages": 5}'}
 
 
+def test_a_summary_names_the_most_frequent_and_counts_the_others(tmp_path):
+    pages = [f"https://example.com/{n:03}" for n in range(150)]
+    lines(tmp_path, *({"text": page, "source": page} for page in pages), {"text": "Once.", "source": pages[149]})
+    sources = Manifest.read(collect(tmp_path)).summary.facts["sources"]
+    assert (len(sources), sources[pages[149]], sources["(others)"], sum(sources.values())) == (101, 2, 50, 151)
+
+
 def test_too_many_bad_rows_stop_the_step_and_name_the_first(tmp_path):
     lines(tmp_path, HELLO, *["{"] * 5)
     with pytest.raises(UserError) as caught:

@@ -95,6 +95,40 @@ def test_kept_fields_go_into_meta_and_a_missing_one_is_a_reason(tmp_path):
     assert (good.facts, bad.reason) == ({"level": 3}, "no column level")
 
 
+@pytest.mark.parametrize("meta", [{"level": 3}, '{"level": 3}'])
+def test_kept_fields_stand_beside_the_meta_that_a_row_has(tmp_path, meta):
+    write(tmp_path / "a.jsonl", {"text": "Once.", "meta": meta, "source": "tales"})
+    (row,) = read(tmp_path, paths=["a.jsonl"], keep=["source"])
+    assert row.facts == {"level": 3, "source": "tales"}
+
+
+@pytest.mark.parametrize(("meta", "reason"), [([1], "meta is not an object"), ("{", "meta is not JSON")])
+def test_kept_fields_beside_a_meta_that_is_none_are_a_bad_row(tmp_path, meta, reason):
+    write(tmp_path / "a.jsonl", {"text": "Once.", "id": "a"}, {"text": "Once.", "id": "b", "meta": meta})
+    _, bad = read(tmp_path, paths=["a.jsonl"], keep=["id"])
+    assert bad.reason == reason
+
+
+def test_own_rows_in_one_file_with_messages_of_openai_keep_all_they_say(tmp_path):
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    facts = {"source": "tales", "license": "MIT", "scores": {"quality": 1.0}, "meta": {"level": 3}, "rejected": turns}
+    parts = [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, turns[1]]
+    write(tmp_path / "a.jsonl", {"id": "x", "messages": turns, **facts}, {"id": "y", "messages": parts, **facts})
+    first, second = read(tmp_path, paths=["a.jsonl"], format="auto")
+    assert (first.id, second.id) == ("x", "y")
+    for row in (first, second):
+        assert (row.source, row.license, row.scores, row.facts) == ("tales", "MIT", {"quality": 1.0}, {"level": 3})
+        assert [message.content for message in row.messages] == ["Hi", "Hello"]
+        assert len(row.rejected) == 2
+
+
+def test_a_second_row_with_an_id_is_named_by_its_file_and_position(tmp_path):
+    write(tmp_path / "a.jsonl", {"id": "x", "text": "Once.", "source": "tales"}, {"text": "Twice."})
+    write(tmp_path / "b.jsonl", {"text": "Thrice."}, {"id": "x", "text": "Once more.", "source": "tales"})
+    *_, bad = read(tmp_path, paths=["*.jsonl"])
+    assert (bad.file, bad.position, bad.reason) == ("b.jsonl", 2, "an id that an earlier row has")
+
+
 def test_format_and_columns_together_are_refused(tmp_path):
     write(tmp_path / "a.jsonl", ASKED)
     with pytest.raises(UserError, match="Leave one away"):

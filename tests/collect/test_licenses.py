@@ -17,6 +17,7 @@ GPL = "                    GNU GENERAL PUBLIC LICENSE\n                       Ve
     [
         ("LICENSE", MIT, "MIT"),
         ("LICENSE.txt", BSD, "BSD-2-Clause"),
+        ("LICENSE", BSD + " ... All advertising materials mentioning features or use of this software", "BSD-4-Clause"),
         ("licence.md", BSD + " ... to endorse or promote products derived from", "BSD-3-Clause"),
         ("LICENSE", APACHE, "Apache-2.0"),
         ("COPYING", GPL, "GPL-3.0-only"),

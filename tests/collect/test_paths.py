@@ -31,6 +31,13 @@ def test_a_file_that_two_patterns_name_is_read_once(base):
     assert list(find_files(["data/b.jsonl", "data/*.jsonl"], base=base)) == ["b.jsonl"]
 
 
+def test_a_file_that_two_patterns_would_name_otherwise_is_read_once_by_the_first(base):
+    (base / "deep" / "er").mkdir(parents=True)
+    (base / "deep" / "er" / "x.jsonl").write_text("{}")
+    assert [*find_files(["deep/er/*.jsonl", "deep/*/x.jsonl"], base=base)] == ["x.jsonl"]
+    assert [*find_files(["deep/*/x.jsonl", "deep/er/*.jsonl"], base=base)] == ["er/x.jsonl"]
+
+
 def test_a_file_whose_name_looks_like_a_pattern_is_a_file(base):
     (base / "a[1].jsonl").write_text("{}")
     assert list(find_files(["a[1].jsonl"], base=base)) == ["a[1].jsonl"]

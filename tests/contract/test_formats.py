@@ -1,5 +1,9 @@
 """What holds for every registered format: it reads its examples, knows them from others', and never breaks."""
 
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,3 +63,57 @@ def test_whatever_a_record_holds_it_is_a_row_or_has_a_reason(name, record):
         read_row(format.row(record), id="x")
     except RowError as error:
         assert str(error)
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to each value inside another."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inside in inner:
+        yield (*at, key)
+        yield from places(inside, (*at, key))
+
+
+@pytest.mark.parametrize(("name", "record"), EXAMPLES)
+@pytest.mark.parametrize("odd", [None, True, 5, "", "x", [], [5], {}, {"a": 5}, "gone"], ids=repr)
+def test_whichever_value_of_an_example_is_another_or_gone_it_is_a_row_or_has_a_reason(name, record, odd):
+    for *way, last in places(record):
+        damaged: Any = deepcopy(dict(record))
+        holder = damaged
+        for key in way:
+            holder = holder[key]
+        if odd == "gone":
+            del holder[last]
+        else:
+            holder[last] = odd
+        try:
+            read_row(FORMATS.choose(name)().row(damaged), id="x")
+        except RowError as error:
+            assert str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "final"),
+    [
+        ("metamath", {"query": "?", "response": "So 4.\nThe answer is: 4 "}, "4"),
+        ("metamath", {"query": "?", "response": "The answer is: 4\nor not"}, None),
+        ("gsm8k", {"question": "?", "answer": "So 4.\n#### 4\n"}, "4"),
+        ("gsm8k", {"question": "?", "answer": "#### 4"}, "4"),
+        ("gsm8k", {"question": "?", "answer": "#### 4\nor not"}, None),
+    ],
+)
+def test_a_final_answer_is_the_last_line_behind_its_mark(name, record, final):
+    assert FORMATS.choose(name)().row(record)["meta"].get("final_answer") == final
+
+
+@pytest.mark.parametrize(
+    ("name", "record"),
+    [
+        ("metamath", {"query": "?", "response": "The answer is: 4" * 100_000 + "\nor not"}),
+        ("metamath", {"query": "?", "response": "The answer is: 4" + " " * 1_000_000 + "5\nor not"}),
+        ("gsm8k", {"question": "?", "answer": "#### 4" + " " * 1_000_000 + "5\nor not"}),
+    ],
+    ids=["marks", "spaces", "gsm8k"],
+)
+def test_a_long_answer_that_says_its_mark_over_and_over_is_read_in_no_time(name, record):
+    # A search that went back for each mark, or each space, would not end today.
+    assert FORMATS.choose(name)().row(record)["meta"] == {}

@@ -224,6 +224,12 @@ def test_a_json_file_that_has_an_object_on_each_line_is_read_as_lines(tmp_path):
     assert [getattr(record, "value", None) for record in read_records(path)] == [{"n": 1}, None, {"n": 3}]
 
 
+@pytest.mark.parametrize("content", ['[{"a": 1}, {"a": 2}]', '[\n{"a": 1},\n{"a": 2}\n]\n', '\ufeff[\n  {"a": 1}\n]'])
+def test_one_list_in_a_file_of_lines_is_one_paragraph_with_the_name_it_should_have(tmp_path, content):
+    with pytest.raises(UserError, match=r"holds one list, .* ends in .json"):
+        list(read_records(write(tmp_path, "a.jsonl", content)))
+
+
 def test_the_records_behind_a_damaged_place_of_a_parquet_file_are_malformed_one_by_one(tmp_path):
     table = pa.table({"n": pa.array(range(3000), pa.int64())})
     parquet.write_table(table, tmp_path / "a.parquet", row_group_size=1000, compression="zstd", use_dictionary=False)

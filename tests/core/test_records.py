@@ -121,6 +121,15 @@ def test_rows_come_back_in_order_from_as_many_shards_as_they_fill(tmp_path):
     assert count_rows(tmp_path / "rows") == 5
 
 
+def test_a_shard_of_long_rows_ends_before_it_is_too_large(tmp_path):
+    rows = [Row(str(n), text="x" * 60) for n in range(5)]
+    with RowWriter(tmp_path / "rows", characters_per_shard=100) as writer:
+        for row in rows:
+            writer.write(row)
+    assert len(list((tmp_path / "rows").iterdir())) == 3
+    assert list(read_rows(tmp_path / "rows")) == rows
+
+
 def test_a_dataset_without_rows_has_a_shard_that_says_so(tmp_path):
     with RowWriter(tmp_path / "rows"):
         pass

@@ -212,8 +212,13 @@ def test_on_real_rows_hardly_any_answer_is_said_to_have_another_form_than_asked(
     assert sum("empty answer" in each.problems for each in found) == 6
 
 
-def test_rows_that_name_no_language_have_no_share_of_one_and_it_is_said(tmp_path, capsys):
-    out = audited(tmp_path, [replace(sound(n), meta="{}") for n in range(25)])
-    assert "language_share" not in metrics(out)
-    assert "no row names its language" in capsys.readouterr().err
-    assert not worst(out)
+GERMAN = "Der Fluss entspringt im Gebirge und fließt durch das ganze Land bis in das Meer."
+
+
+def test_where_no_row_names_its_language_it_is_told_from_what_the_rows_say(tmp_path):
+    rows = [replace(sound(n), meta="{}") for n in range(25)]
+    sums = [chat("12 + 30 =", "42", id="sum")]
+    out = audited(tmp_path, [*rows, *sums, chat("Wo entspringt der Fluss?", GERMAN, id="german")])
+    assert metrics(out)["language_share"].value == 26 / 27
+    assert "language de" in worst(out)["german"]
+    assert Manifest.read(out).summary.facts["languages"] == {"en": 25, "untold": 1, "de": 1}

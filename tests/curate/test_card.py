@@ -1,5 +1,7 @@
 """The data card: a header that the hub can read, and no number that the summary or the statistics do not hold."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
@@ -17,7 +19,7 @@ SUMMARY = Summary(
     {"rows_in": Metric.exact(4), "duplicates.recall": Metric(0.99, 0.98, 1.0, 1000)},
     {
         "dropped": {"web|site": {"length: answer too short": 1}},
-        "counts": {"pii": {"pii.email": 3}},
+        "counts": {"pii": {"email": 3}},
         "duplicates": {"between_sources": [{"gone": "copy", "kept": "books", "rows": 7}]},
     },
 )
@@ -73,7 +75,7 @@ def test_the_card_says_what_was_kept_of_each_source_and_what_each_rule_took(card
 def test_the_card_repeats_what_the_run_measured_of_its_own_duplicates_and_found_in_rows(card):
     assert "| recall | 0.99 | 0.98 | 1 | 1,000 |" in card
     assert "| copy | books | 7 |" in card
-    assert "| pii | pii.email | 3 |" in card
+    assert "| pii | email | 3 |" in card
 
 
 def test_the_card_names_what_was_not_looked_for(tmp_path, card):
@@ -83,6 +85,19 @@ def test_the_card_names_what_was_not_looked_for(tmp_path, card):
     whole = (tmp_path / CARD).read_text(encoding="utf-8")
     assert "not compared" not in whole
     assert "Ran and dropped nothing: language, quality, pii, decontaminate, duplicates." in whole
+
+
+def test_the_card_of_exact_copies_alone_says_that_near_ones_were_not_looked_for(tmp_path, card):
+    assert "Rows that say nearly the same were not looked for." not in card  # said already: no duplicates at all
+    write_card(
+        tmp_path,
+        summary=replace(SUMMARY, facts={"duplicates": {"passes": {}}}),
+        statistics=statistics(rules=("length", "duplicates")),
+    )
+    assert "Rows that say nearly the same were not looked for." in (tmp_path / CARD).read_text(encoding="utf-8")
+    facts = {"duplicates": {"passes": {"pair": {"rows": 4}}}}
+    write_card(tmp_path, summary=replace(SUMMARY, facts=facts), statistics=statistics(rules=("length", "duplicates")))
+    assert "nearly the same" not in (tmp_path / CARD).read_text(encoding="utf-8")
 
 
 def test_a_dataset_without_a_row_has_a_card_too(tmp_path):

@@ -108,6 +108,12 @@ def test_duplicates_can_stay_and_are_then_on_one_side_when_rows_are_split_singly
     assert not train & held_out
 
 
+def test_a_search_for_duplicates_that_was_not_asked_for_is_not_said_to_have_run(tmp_path):
+    out = curate(tmp_path, modules(3), deduplicate="none", split={"held_out": 0})
+    assert "duplicates" not in json.loads((out / "statistics.json").read_text())["rules"]
+    assert "Neither copies nor near-copies were looked for." in (out / "CARD.md").read_text()
+
+
 def test_a_filter_runs_before_duplicates_are_sought(tmp_path):
     rows = [chat("Hi", "one", id="a"), chat("Hi", "one", id="b"), chat("Hi", "one two", id="c")]
     out = curate(tmp_path, rows, filters=[{"use": "min_words", "words": 2}], split={"held_out": 0})
@@ -127,7 +133,7 @@ def test_a_split_without_held_out_rows_says_how_many_groups_there_were(tmp_path)
 
 
 def test_filters_that_leave_nothing_say_what_dropped_most(tmp_path):
-    with pytest.raises(UserError, match=r"train.*2 were dropped \(most for length: too short\)"):
+    with pytest.raises(UserError, match=r"train.*2 were dropped \(most for length: too short\)\. Loosen"):
         curate(tmp_path, [Row("a", text="a"), Row("b", text="b")], filters=[{"use": "length", "min_characters": 2}])
 
 

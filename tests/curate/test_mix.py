@@ -124,6 +124,21 @@ def test_a_temperature_levels_the_shares():
     assert shares_by_temperature({"a": 10**9, "b": 1}, temperature=1e-3)["a"] == 1.0
 
 
+def test_a_temperature_so_low_that_shares_vanish_leaves_the_largest_kind(tmp_path):
+    out = mixed(tmp_path, [of("code", 30), of("talk", 3)], temperature=0.001)
+    assert domains(out) == {"code": 30}
+
+
+def test_a_budget_too_small_for_any_row_is_refused(tmp_path):
+    with pytest.raises(UserError, match="a budget of 1 tokens takes no row"):
+        mixed(tmp_path, [of("code", 3, words=50)], shares={"code": 1}, tokens=1)
+
+
+def test_a_kind_that_has_enough_is_not_called_scarce_when_the_next_row_is_too_long(tmp_path, capsys):
+    mixed(tmp_path, [of("code", 9, words=400)], shares={"code": 1}, tokens=600)
+    assert "has enough, and the next of its rows does not fit" in capsys.readouterr().err
+
+
 def test_a_budget_of_tokens_is_not_exceeded_and_shares_are_of_tokens(tmp_path):
     rows = [of("code", 200, words=40), of("talk", 400, words=5)]
     out = mixed(tmp_path, rows, shares={"code": 1, "talk": 1}, tokens=4000)
@@ -141,6 +156,17 @@ def test_the_rows_of_a_smaller_budget_are_among_those_of_a_larger_one_and_anothe
     )
     assert small < large
     assert small != other
+
+
+def test_rounding_moves_one_row_of_a_kind_at_most_and_loses_none_of_the_budget(tmp_path):
+    shares, sizes, before = {"a": 6 / 14, "b": 6 / 14, "c": 2 / 14}, {"a": 60, "b": 60, "c": 20}, {}
+    data = [[row for name, size in sizes.items() for row in of(name, size)]]
+    for budget in (10, 11):  # at 10 the largest fraction is that of c, at 11 those of a and b
+        out = mixed(tmp_path / str(budget), data, shares=shares, rows=budget)
+        found = {name: {row.id for row in rows_of(out) if row.domain == name} for name in sizes}
+        assert sum(map(len, found.values())) == budget
+        assert all(len(rows - found[name]) <= 1 for name, rows in before.items())
+        before = found
 
 
 def test_rows_come_in_random_order_over_all_shards_and_the_same_every_time(tmp_path, monkeypatch):
@@ -175,6 +201,11 @@ def test_rows_can_be_mixed_by_source_and_by_a_key_of_their_meta(tmp_path):
     ]
     out = mixed(tmp_path, [rows], by="language", shares={"en": 1, "de": 1})
     assert Counter(row.facts["language"] for row in rows_of(out)) == {"en": 10, "de": 10}
+
+
+def test_a_field_that_rows_could_have_and_none_has_is_not_offered_again(tmp_path):
+    with pytest.raises(UserError, match="no row says its domain. Name another field"):
+        mixed(tmp_path, [of("", 6)], shares={"code": 1})
 
 
 def test_rows_without_the_field_are_the_group_unnamed(tmp_path):

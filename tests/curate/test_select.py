@@ -50,6 +50,12 @@ def test_of_a_mixed_set_the_best_share_stays_rounded_up_over_its_sources_togethe
     }
 
 
+def test_a_share_that_is_a_whole_number_of_rows_is_not_rounded_up(tmp_path):
+    rows = scored("a", *(n / 100 for n in range(100)))
+    found = decide(tmp_path, rows, scored=[{"sources": ["a"], "keep": 0.07}])  # 0.07 * 100 is 7.000000000000001
+    assert len(rows) - len(gone(rows, found)) == 7
+
+
 def test_all_limits_of_a_tier_hold_together(tmp_path):
     rows = scored("a", 0.9, 0.8, 0.7, 0.2)
     found = decide(tmp_path, rows, scored=[{"sources": ["a"], "min": 0.3, "rows": 2}])

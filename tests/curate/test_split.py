@@ -10,7 +10,8 @@ from demiurgic.core.errors import UserError
 from demiurgic.core.records import to_batch
 from demiurgic.core.row_batch import RowBatch
 from demiurgic.core.seeds import share_of
-from demiurgic.curate.split import SIDES, Split, sides_of, split_groups
+from demiurgic.curate.split import SIDES, Split, shares_of, sides_of, split_groups
+from spilled import spilled
 from tiny_rows import a_few, chat, with_meta
 
 
@@ -67,8 +68,10 @@ def test_rows_group_by_their_source():
     assert split_group(with_meta("a"), by="source") == "list"
 
 
-def test_single_rows_group_by_what_they_say():
-    assert split_group(chat("Hi", "Hello", id="a"), by="row") == split_group(chat("Hi", "Hello", id="b"), by="row")
+def test_single_rows_group_by_what_they_say(tmp_path):
+    rows = [chat("Hi", "Hello", id="a"), chat("Hi", "Hello", id="b"), chat("Hi", "Hullo", id="c")]
+    one, same, other = shares_of(spilled(rows, tmp_path), np.ones(3, np.bool_), split=Split(by="row"), seed=1)
+    assert one == same != other
 
 
 def test_a_row_without_the_field_is_answered_with_the_fields_it_has():

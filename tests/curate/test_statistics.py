@@ -22,6 +22,8 @@ from demiurgic.curate.statistics.labels import label_of
 from demiurgic.curate.statistics.words import SLOTS, WordCounts
 from demiurgic.run.context import Context
 from demiurgic.run.step import run_stage
+from demiurgic.text.tokens import estimated_tokens
+from demiurgic.text.utf8 import Texts
 from real_data import needs_real_data, pairs
 from tiny_rows import a_few, any_row, chat
 
@@ -183,6 +185,23 @@ def test_on_real_rows_entropy_and_distinct_n_are_near_those_counted_plainly():
     for n in (1, 2, 3):
         grams = [tuple(words[at : at + n]) for words in said for at in range(len(words) - n + 1)]
         assert found.distinct_share(n) == pytest.approx(len(set(grams)) / len(grams), rel=0.05)
+
+
+pieces = st.sampled_from(
+    ["a", "Z", "7", " ", "\n", ".", "!", "_", "\x00", "é", "你", "😀", "words", "1234567", "  ", "....", "aB"]
+)
+
+
+@a_few
+@given(st.lists(st.lists(pieces, max_size=150).map("".join), max_size=6), st.sampled_from([0, 1, 63, 64, 65]))
+def test_lengths_in_tokens_are_those_of_the_estimate_to_the_last_one(texts, before):
+    from demiurgic.curate.statistics.lengths import estimate_tokens
+
+    # What stands before a text in the same buffer, and how long it is, plays no part.
+    found = Texts.of(["x" * before, *texts, "a" * before])
+    tokens_N = np.zeros(len(found), np.int64)
+    estimate_tokens(found.bytes_B, found.offsets_N1, tokens_N)
+    assert tokens_N.tolist() == estimated_tokens(found).tolist()
 
 
 def test_a_curation_leaves_statistics_that_agree_with_its_account(tmp_path):

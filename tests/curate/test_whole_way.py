@@ -129,6 +129,8 @@ def test_nothing_is_left_of_what_it_needed_on_the_way(tmp_path):
     out = curate(dataset(tmp_path / "a", [chat("Hi", "Hello there, you!")]), tmp_path / "out")
     assert not (out / SCRATCH).exists()
     assert (out / "cpu_seconds.json").exists()
+    seconds = json.loads((out / "wall_seconds.json").read_text())
+    assert list(seconds) == ["row pass", "id", "duplicates", "split", "writing"]
 
 
 KILLED = """

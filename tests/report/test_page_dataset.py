@@ -62,10 +62,19 @@ def test_a_domain_is_only_ever_text(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("{", "cannot be read"), ("[]", "has no states"), ('{"parts": 3}', "has no states")]
+    ("text", "said"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "has no states"),
+        ('{"parts": 3}', "has no states"),
+        ('{"states": [{"after": "as they came"}], "sources": {}, "parts": {}}', "has no states"),
+    ],
 )
 def test_a_damaged_file_is_said_and_stops_no_page(tmp_path, text, said):
     assert f"{FILE} {said}" in page_of(tmp_path, text)
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(UserError, match=r"Delete the folder .* and run again"):
+        print_statistics(tmp_path)
 
 
 def test_the_terminal_shows_the_same_numbers(tmp_path, capsys):

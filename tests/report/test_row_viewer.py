@@ -4,16 +4,20 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
-from curated_store import curated_store
+from curated_store import curated_store, talk
 from demiurgic.cli.main import main
-from demiurgic.core.artifacts import Manifest
+from demiurgic.core.artifacts import Dataset, Manifest
 from demiurgic.core.errors import UserError
+from demiurgic.core.records import RowWriter
 from demiurgic.report.page.page import write_report
-from demiurgic.report.rows.clusters import changed_words, find_clusters
-from demiurgic.report.rows.query import Bound, Query, datasets_of, find_rows
+from demiurgic.report.page.samples import shown_row
+from demiurgic.report.rows.clusters import Cluster, changed_words, find_clusters
+from demiurgic.report.rows.query import Bound, Query, ShownRow, datasets_of, find_rows
+from demiurgic.report.rows.terminal import print_clusters, print_rows
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -59,6 +63,18 @@ def test_every_row_of_every_part_is_found_when_nothing_is_asked(datasets):
 )
 def test_rows_are_found_by(datasets, asked, found):
     assert [name for name in ids(datasets, **asked) if name != "copy:9" or "source" not in asked] == found
+
+
+def test_a_row_that_was_only_tagged_is_found_by_what_would_have_dropped_it(tmp_path, datasets, capsys):
+    tag = {"reason": "quality: coherence too low", "evidence": "0.14, wanted at least 0.3"}
+    tagged = replace(talk("a:1", "Hi", "Well"), meta=json.dumps({"would_drop": [tag]}))
+    with RowWriter(tmp_path / "train") as writer:
+        writer.write(tagged)
+    train = Dataset(tmp_path / "train", "train", datasets["train"].manifest)
+    assert ids({"train": train}, reason="Coherence") == ["a:1"]
+    assert ids({"train": train}, reason="language") == []
+    print_rows(find_rows({"train": train}, Query()))
+    assert "would go: quality: coherence too low (0.14, wanted at least 0.3)" in capsys.readouterr().out
 
 
 def test_a_reason_is_looked_for_in_the_reason_alone(datasets):
@@ -108,6 +124,29 @@ def test_show_prints_duplicates_beside_the_row_that_stayed(store, capsys, monkey
     assert "a row of an earlier dataset" in out.replace("\n", " ")
 
 
+def test_brackets_in_ids_and_sources_are_no_markup(capsys):
+    kept = ShownRow(talk("[/a]:1", "Hi", "Well", source="[b]"), "train")
+    gone = ShownRow(talk("[/a]:2", "Hi", "Well", source="[/b]", reason="[/c]", witness="[/a]:1"), "dropped")
+    print_clusters([Cluster("[/a]:1", kept, [gone], 1)])
+    print_rows([kept, gone])
+    out = capsys.readouterr().out
+    assert "stayed: [/a]:1 (train, [b])" in out
+    assert "[/a]:2  ([/b])" in out
+
+
+def test_what_steers_a_terminal_is_shown_and_not_obeyed(capsys):
+    print_rows([ShownRow(talk("a:1", "Hi", "\x1b[2Jgone", reason="r", evidence="\x1b[2J"), "dropped")])
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert r"\x1b[2Jgone" in out
+
+
+def test_statistics_and_rows_are_not_asked_for_at_once(store, capsys, monkeypatch):
+    code, _, err = show(store, "--statistics", "--rows", capsys=capsys, monkeypatch=monkeypatch)
+    assert code == 2
+    assert "one of the two" in err
+
+
 def test_show_prints_json_of_what_fits(store, capsys, monkeypatch):
     _, out, _ = show(store, "--source", "dolly", "--json", capsys=capsys, monkeypatch=monkeypatch)
     assert [(row["part"], row["id"]) for row in json.loads(out)] == [("train", "dolly:1")]
@@ -130,6 +169,16 @@ def test_the_page_does_not_show_what_went_for_personal_data(store, tmp_path):
     text = write_report(store, recipe=None, out=tmp_path / "report.html").read_text()
     assert "alpaca:4" in text
     assert "anna@corp.org" not in text
+
+
+@pytest.mark.parametrize("dropped", [{}, {"reason": "refusals: the answer declines", "evidence": "at anna@corp.org"}])
+def test_the_page_shows_no_row_in_which_personal_data_was_found_whatever_became_of_it(dropped):
+    row = talk("alpaca:5", "Mail me", "at anna@corp.org")
+    facts = {"pii": "email", **({"dropped": dropped} if dropped else {})}
+    shown = ShownRow(replace(row, meta=json.dumps(facts)), "dropped" if dropped else "train")
+    page = str(shown_row(shown, "s0", [], []))
+    assert "alpaca:5" in page
+    assert "anna@corp.org" not in page
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")

@@ -25,7 +25,7 @@ SHOWN_ROWS = 10
 )
 @click.option("--part", help="Only rows of this part, such as train or dropped.")
 @click.option("--source", default="", help="Only rows whose source has this in its name.")
-@click.option("--reason", default="", help="Only dropped rows whose reason has this in it.")
+@click.option("--reason", default="", help="Only rows that went, or would have gone, for a reason with this in it.")
 @click.option("--contains", default="", help="Only rows that say this.")
 @click.option("--where", multiple=True, metavar="BOUND", help='Only rows whose score fits: --where "quality<0.4".')
 @click.option("--statistics", is_flag=True, help="Show lengths, domains, languages and words, before and after rules.")
@@ -71,10 +71,12 @@ def command(
     folder = Store(store).named(what)
     manifest = Manifest.read(folder)
     revoked = revocation(manifest, revoked_keys(Store(store).ledger))
+    look_at_rows = rows is not None or clusters or any((part, source, reason, contains, where))
+    if statistics and look_at_rows:
+        raise click.UsageError("--statistics is of the whole step and shows no rows; ask for one of the two")
     if statistics:
         _show_statistics(folder, as_json=as_json)
         return
-    look_at_rows = rows is not None or clusters or any((part, source, reason, contains, where))
     if not look_at_rows:
         if as_json:
             print_json({**manifest_json(folder, manifest), "revoked": revoked})

@@ -29,7 +29,7 @@ MINIFIED_MEAN = 110
 LONGEST_LINE = 2000
 """A line no person wrote: tables, base64, packed code. The corpora behind StarCoder cut at 1,000."""
 UNKNOWN = "LicenseRef-unknown"
-SPDX = re.compile(r"SPDX-License-Identifier:\s*([\w.+-]+(?: (?:OR|AND|WITH) [\w.+-]+)*)")
+SPDX = re.compile(r"SPDX-License-Identifier:[ \t]*(\(*[\w.+-]+\)*(?: (?:OR|AND|WITH) \(*[\w.+-]+\)*)*)")
 
 
 def language_of(name: str) -> str | None:

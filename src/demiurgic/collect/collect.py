@@ -5,7 +5,7 @@ What came in is what came out: rows, bad rows, and files that were left out, eac
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Self, TextIO, final
 from pydantic import Field
 
 from demiurgic.collect.sources import BadRow, LeftOut, SourceChoice
+from demiurgic.collect.to_rows import DUPLICATE_ID
 from demiurgic.core.artifacts import Dataset
 from demiurgic.core.errors import UserError
 from demiurgic.core.files.records import RAW_LIMIT
@@ -25,6 +26,9 @@ from demiurgic.run.stage import Stage, StageConfig
 BAD_ROWS = "bad_rows.jsonl"
 LEFT_OUT = "left_out.jsonl"
 REASON_LIMIT = 120
+LISTED = 100
+"""Names that a count in the summary holds: sources may be as many as rows, such as addresses of pages."""
+OTHERS = "(others)"
 SHOWN = 3
 """How many bad rows the message shows; the file has all."""
 
@@ -78,12 +82,20 @@ class _Tally:
         if self.left_out:
             numbers["left_out"] = self.left_out.total()
         counts = {"kinds": self.kinds, "sources": self.sources, "licenses": self.licenses, "bad_rows": self.reasons}
-        more = {"left_out": self.left_out, "cut_off": self.cut_off}
-        counted = counts | {name: counter for name, counter in more.items() if counter}
-        return Summary(
-            {name: Metric.exact(value) for name, value in numbers.items()},
-            {name: dict(sorted(counter.items())) for name, counter in counted.items()},
-        )
+        facts: dict[str, JSON] = {name: _most(counter) for name, counter in counts.items()}
+        if self.left_out:
+            facts["left_out"] = _most(self.left_out)
+        if self.cut_off:
+            facts["cut_off"] = dict[str, JSON](sorted(self.cut_off.items()))
+        return Summary({name: Metric.exact(value) for name, value in numbers.items()}, facts)
+
+
+def _most(counts: Mapping[str, int]) -> dict[str, JSON]:
+    """The largest counts by name, in order of name, and the sum of the others."""
+    listed = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:LISTED]
+    others = sum(counts.values()) - sum(count for _, count in listed)
+    most: dict[str, JSON] = dict(sorted(listed))
+    return most | ({OTHERS: others} if others else {})
 
 
 def run(config: CollectConfig, out: Path, context: Context) -> Summary:
@@ -148,7 +160,7 @@ def _unique(rows: Iterator[Row | BadRow | LeftOut], seen: set[str]) -> Iterator[
             yield replace(row, reason=reason)
         elif row.id in seen:
             raw = json.dumps(row.to_json(), ensure_ascii=False)[:RAW_LIMIT]
-            yield BadRow(row.source or "unnamed", position, "an id that an earlier row has", raw)
+            yield BadRow(row.source or "unnamed", position, DUPLICATE_ID, raw)
         else:
             seen.add(row.id)
             yield row

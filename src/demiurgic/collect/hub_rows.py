@@ -105,6 +105,7 @@ def _card(repository: Repository, files: "Mapping[str, RepoFile]", *, revision: 
 def _rows(
     repository: Repository, files: "Sequence[RepoFile]", wanted: Wanted, reading: Reading, *, revision: str
 ) -> Iterator[Row | BadRow]:
+    given_ids: set[str] = set()
     for file in files:
         shown = f"{repository.name}/{file.path}"
         if not file.size:
@@ -113,7 +114,7 @@ def _rows(
             records = read_opened(Readable(shown, partial(open_remote, repository, file, revision=revision)))
         else:
             records = _from_copy(repository, file, wanted.copy_to, revision=revision)
-        yield from reading.rows(records, file=file.path, shown=shown)
+        yield from reading.rows(records, file=file.path, shown=shown, given_ids=given_ids)
 
 
 def _from_copy(

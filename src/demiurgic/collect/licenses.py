@@ -28,6 +28,9 @@ SENTENCES: Mapping[str, str] = {
 The GNU texts do not say whether a later version may be chosen; `-only` is what they grant for certain.
 """
 
+ADVERTISING = "all advertising materials mentioning features or use of this software"
+"""What the first BSD licence wants beside the three clauses of the later one."""
+
 
 def detect_license(folder: Path) -> str | None:
     """The SPDX identifier of the one known licence at the root of `folder`; None when there is none, or several."""
@@ -41,5 +44,6 @@ def _licenses_in(text: str) -> set[str]:
     found = {name for name, sentence in SENTENCES.items() if sentence in plain}
     if "BSD" in found:
         third_clause = "endorse or promote products derived from" in plain
-        found = found - {"BSD"} | {"BSD-3-Clause" if third_clause else "BSD-2-Clause"}
+        number = 4 if ADVERTISING in plain else 3 if third_clause else 2
+        found = found - {"BSD"} | {f"BSD-{number}-Clause"}
     return found

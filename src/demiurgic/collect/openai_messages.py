@@ -29,7 +29,9 @@ def openai_messages(value: Any) -> Talk:
     _answer_old_calls(messages)
     # A tool's name is its call's; that of a person is nowhere else.
     names = {
-        str(n): item["name"] for n, item in enumerate(value) if item.get("name") and item["role"] in ("user", "system")
+        str(n): item["name"]
+        for n, item in enumerate(value)
+        if item.get("name") and item.get("role") in ("user", "system")
     }
     return Talk(messages, {"names": names} if names else {})
 
@@ -52,9 +54,11 @@ def _message(item: Any, *, number: int) -> dict[str, Any]:
         raise RowError("message with audio")
     message: dict[str, Any] = {"role": "tool" if item.get("role") == "function" else item.get("role")}
     message["content"] = _content(item)
-    calls = list(item.get("tool_calls") or [])
+    calls = item.get("tool_calls") or []
+    if not isinstance(calls, list):
+        raise RowError("tool_calls is not a list")
     if item.get("function_call"):
-        calls.append({"id": f"call_{number}", "function": item["function_call"]})
+        calls = [*calls, {"id": f"call_{number}", "function": item["function_call"]}]
     given = {"tool_calls": calls, "tool_call_id": item.get("tool_call_id"), "weight": item.get("weight")}
     given["reasoning"] = item.get("reasoning") or item.get("reasoning_content")
     return message | {name: value for name, value in given.items() if value not in (None, [], "")}

@@ -12,20 +12,26 @@ PATTERN = re.compile(r"[*?\[]")
 def find_files(patterns: Sequence[str], *, base: Path) -> Mapping[str, Path]:
     """Every file that `patterns` (paths, or globs with `**`) match below `base`, by name, in the order of the patterns.
 
-    A file's name is its path from where its pattern begins to vary (`data/*/x.csv` gives `en/x.csv`), so that it tells
-    nothing of the machine, and does not change when another file is added.
+    A file that several patterns match comes once, by the first. A file's name is its path from where its pattern begins
+    to vary (`data/*/x.csv` gives `en/x.csv`), so that it tells nothing of the machine, and does not change when another
+    file is added.
     Raises UserError when a pattern matches nothing, or two files get one name.
     """
     if not patterns:
         raise UserError('paths is empty; wanted at least one path or pattern, such as paths: ["data/*.jsonl"].')
     files: dict[str, Path] = {}
+    earlier: set[Path] = set()
     for pattern in patterns:
-        for name, path in _matches(pattern, base=base).items():
+        found = _matches(pattern, base=base)
+        for name, path in found.items():
+            if name not in files and path.absolute() in earlier:
+                continue
             if files.setdefault(name, path).resolve() != path.resolve():
                 raise UserError(
                     f"{files[name]} and {path} would both be called {name}. Name them by one pattern over a "
                     "folder that holds both, or collect them in two steps."
                 )
+        earlier |= {path.absolute() for path in found.values()}
     return files
 
 

@@ -16,6 +16,8 @@ from demiurgic.core.files.records import RAW_LIMIT, Malformed, Record
 from demiurgic.core.metric import JSON
 from demiurgic.core.records import Row, RowError, read_row
 
+DUPLICATE_ID = "an id that an earlier row has"
+
 FormatOption = FormatChoice | Literal["auto"] | None
 """A format by name or with options; `auto` tells it by the first records of each file; None is our own schema."""
 
@@ -40,10 +42,13 @@ class Reading:
         if self.format is not None and self.columns is not None:
             raise UserError("format and columns are both given. Leave one away: a format knows its columns.")
 
-    def rows(self, records: Iterator[Record | Malformed], *, file: str, shown: str) -> Iterator[Row | BadRow]:
-        """The rows of one file's records, and a BadRow for each record that is none.
+    def rows(
+        self, records: Iterator[Record | Malformed], *, file: str, shown: str, given_ids: set[str]
+    ) -> Iterator[Row | BadRow]:
+        """The rows of one file's records, and a BadRow for each record that is none, or has an id for the second time.
 
-        `file` stands in ids, `shown` is what messages call it. Raises UserError when no record fits.
+        `file` stands in ids, `shown` is what messages call it. `given_ids` are those that records of earlier files
+        brought with them; this file's are added. Raises UserError when no record fits.
         """
         if self.format == "auto":
             start = list(islice(records, LOOKED_AT))
@@ -65,6 +70,11 @@ class Reading:
                 yield BadRow(file, record.position, str(error), _raw(record.value))
                 continue
             fits = True
+            if row.id != self._place(file, record):
+                if row.id in given_ids:
+                    yield BadRow(file, record.position, DUPLICATE_ID, _raw(record.value))
+                    continue
+                given_ids.add(row.id)
             yield row
         if misfit and not fits:
             raise _no_row_fits(shown, *misfit, format=format.name if format else None)
@@ -74,12 +84,15 @@ class Reading:
             raise RowError("not an object")
         data = fields(record.value)
         if self.keep:
-            data = {**data, "meta": {**(data.get("meta") or {}), **_kept(record.value, self.keep)}}
-        place = f"{self.name}/{file}" if self.name else file
-        row = read_row(data, id=f"{place}:{record.position}", source=self.name or file, license=self.license)
+            data = {**data, "meta": _facts(data.get("meta")) | _kept(record.value, self.keep)}
+        row = read_row(data, id=self._place(file, record), source=self.name or file, license=self.license)
         if (self.domain and not row.domain) or (self.teacher and not row.teacher):
             return replace(row, domain=row.domain or self.domain, teacher=row.teacher or self.teacher)
         return row
+
+    def _place(self, file: str, record: Record) -> str:
+        """The id of a row whose record brings none."""
+        return f"{self.name}/{file}:{record.position}" if self.name else f"{file}:{record.position}"
 
 
 def format_versions(format: FormatOption) -> JSON:
@@ -92,6 +105,18 @@ def _fields_by(format: Any, columns: Columns | None) -> Callable[[Fields], Mappi
         return columns.row
     made: Callable[[Fields], Mapping[str, Any]] = format().row if format is not None else lambda record: record
     return made
+
+
+def _facts(meta: Any) -> dict[str, Any]:
+    """A meta as a record holds it: an object, or the JSON text of one."""
+    if isinstance(meta, str):
+        try:
+            meta = json.loads(meta)
+        except (ValueError, RecursionError):
+            raise RowError("meta is not JSON") from None
+    if meta is not None and not isinstance(meta, Mapping):
+        raise RowError("meta is not an object")
+    return dict(meta or {})
 
 
 def _kept(record: Fields, names: tuple[str, ...]) -> dict[str, Any]:

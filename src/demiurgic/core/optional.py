@@ -36,6 +36,18 @@ def installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
+def version_of(module: str) -> str | None:
+    """The version of the package that brings an import name; None where none does. The two names may differ."""
+    from importlib.metadata import PackageNotFoundError, packages_distributions, version
+
+    try:
+        return version(module)
+    except PackageNotFoundError:
+        # Reads the lists of all packages: only where the names differ.
+        names = packages_distributions().get(module, [])
+        return version(names[0]) if names else None
+
+
 def require(*modules: str) -> None:
     """Raise a UserError with the install line when one of the packages is missing. Imports nothing."""
     for module in modules:

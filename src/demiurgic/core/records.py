@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 ROWS_PER_SHARD = 50_000
+CHARACTERS_PER_SHARD = 1 << 28
+"""A shard of long rows ends here, before its rows fill the memory or its bytes an Arrow column (2 GB)."""
 ROWS_PER_GROUP = 10_000
 """Rows of a shard that can be read without the others (a Parquet row group)."""
 
@@ -134,21 +136,9 @@ def read_row(data: Any, *, id: str, source: str = "", license: str = "") -> Row:
     )
 
 
-ROW_FIELDS = {
-    "id",
-    "content_hash",
-    "messages",
-    "text",
-    "tools",
-    "rejected",
-    "source",
-    "license",
-    "domain",
-    "teacher",
-} | {
-    "scores",
-    "meta",
-}
+ROW_FIELDS = {"id", "content_hash", "messages", "text", "tools", "rejected", "source", "license", "domain"} | {
+    "teacher", "scores", "meta",
+}  # fmt: skip
 MESSAGE_FIELDS = {"role", "content", "tool_calls", "tool_call_id", "reasoning", "weight"}
 
 
@@ -175,9 +165,8 @@ def _message(value: Any, name: str) -> Message:
     if not isinstance(content, str):
         raise RowError("message content is not text")
     weight = value.get("weight")
-    if weight is not None and (
-        isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < 1e6
-    ):
+    number = isinstance(weight, int | float) and not isinstance(weight, bool)
+    if weight is not None and not (number and 0 <= weight < 1e6):
         raise RowError("message weight is not a number of 0 or more")
     return Message(
         role=role,
@@ -330,10 +319,7 @@ def from_batch(batch: "pyarrow.RecordBatch") -> Iterator[Row]:
     """The rows of an Arrow batch (or table), in order."""
     for columns in batch.to_pylist():
         yield Row(
-            **{
-                name: columns[name]
-                for name in ("id", "text", "tools", "source", "license", "domain", "teacher", "meta")
-            },
+            **{name: columns[name] for name in _AS_THEY_ARE},
             messages=tuple(map(_from_arrow, columns["messages"])),
             rejected=tuple(map(_from_arrow, columns["rejected"])),
             scores=dict(columns["scores"]),
@@ -351,11 +337,15 @@ class RowWriter:
     An empty dataset is one shard without rows, so that a reader finds the schema.
     """
 
-    def __init__(self, folder: Path, *, rows_per_shard: int = ROWS_PER_SHARD) -> None:
+    def __init__(
+        self, folder: Path, *, rows_per_shard: int = ROWS_PER_SHARD, characters_per_shard: int = CHARACTERS_PER_SHARD
+    ) -> None:
         self.folder = folder
         self.num_rows = 0
         self._rows_per_shard = rows_per_shard
+        self._characters_per_shard = characters_per_shard
         self._pending: list[Row] = []
+        self._num_characters = 0
         self._num_shards = 0
 
     def __enter__(self) -> "RowWriter":
@@ -365,7 +355,8 @@ class RowWriter:
     def write(self, row: Row) -> None:
         self._pending.append(row)
         self.num_rows += 1
-        if len(self._pending) >= self._rows_per_shard:
+        self._num_characters += _num_characters(row)
+        if len(self._pending) >= self._rows_per_shard or self._num_characters >= self._characters_per_shard:
             self._flush()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: Any) -> None:
@@ -380,7 +371,14 @@ class RowWriter:
         path = self.folder / f"rows-{self._num_shards:05d}.parquet"
         parquet.write_table(table, path, compression="zstd", row_group_size=ROWS_PER_GROUP)
         self._pending.clear()
+        self._num_characters = 0
         self._num_shards += 1
+
+
+def _num_characters(row: Row) -> int:
+    """About as many as a row's texts have."""
+    said = sum(len(message.content) for message in (*row.messages, *row.rejected))
+    return said + len(row.text or "") + len(row.tools or "") + len(row.meta)
 
 
 def read_rows(folder: Path, *, batch_size: int = 4096) -> Iterator[Row]:

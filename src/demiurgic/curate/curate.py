@@ -7,7 +7,6 @@ on columns, and texts stay on disk.
 
 import json
 import shutil
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -33,6 +32,7 @@ from demiurgic.curate.row_pass import row_pass
 from demiurgic.curate.same_ids import same_ids
 from demiurgic.curate.select import Select, select
 from demiurgic.curate.split import SIDES, Split, shares_of, sides_of
+from demiurgic.curate.took import Took
 from demiurgic.curate.write import DROPPED, Written, write_parts
 from demiurgic.run.context import Context
 from demiurgic.run.engine import usable_cores
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 ACCOUNTING = "accounting.json"
-TOOK = "cpu_seconds.json"
 INDEX = "index"
 SCRATCH = "scratch"
 
@@ -70,12 +69,15 @@ def run(config: CurateConfig, out: Path, context: Context) -> Summary:
     """Keep the rows worth training on, split them by group, and write down why each other row went."""
     num_rows = sum(data.num_rows for data in config.data)
     threads = context.engine.workers or usable_cores()
+    took = Took()
     with _scratch(out) as folder:
-        passed = row_pass(
-            config.data, filters=config.filters, folder=folder, base=context.base, engine=context.engine,
-            console=context.console,
-        )  # fmt: skip
-        fates, took = Fates(passed, [choice.name for choice in config.filters]), dict(passed.cpu_seconds)
+        with took.wall("row pass"):
+            passed = row_pass(
+                config.data, filters=config.filters, folder=folder, base=context.base, engine=context.engine,
+                console=context.console,
+            )  # fmt: skip
+        add_seconds(took.cpu_seconds, passed.cpu_seconds)
+        fates = Fates(passed, [choice.name for choice in config.filters])
         with Workspace(folder, int(config.memory_gb * 1e9)) as workspace:
             _decide(fates, config, context, workspace=workspace, threads=threads, took=took)
             if config.deduplicate.keep_index:
@@ -83,35 +85,37 @@ def run(config: CurateConfig, out: Path, context: Context) -> Summary:
                     out / INDEX, fates.spill, fates.alive_N, config=config.deduplicate, workspace=workspace,
                     threads=threads,
                 )  # fmt: skip
-        with _timed(took, "split"):
+        with took.both("split"):
             seed = context.random.number("split")
             share_N = shares_of(fates.spill, fates.alive_N, split=config.split, seed=seed)
             side_N = sides_of(share_N, split=config.split)
-        written = write_parts(fates, side_N, out, sides=SIDES, threads=threads, console=context.console)
+        with took.wall("writing"):
+            written = write_parts(fates, side_N, out, sides=SIDES, threads=threads, console=context.console)
     kept, groups = _counts(fates, side_N, share_N)
     parts = {part: count_rows(out / part) for part in (*SIDES, DROPPED)}
     check_sums(fates, num_rows=num_rows, kept=kept, written=parts, dropped=DROPPED)
     summary = summary_of(fates, passed, kept=kept, groups=groups)
-    add_seconds(took, written.cpu_seconds)
+    add_seconds(took.cpu_seconds, written.cpu_seconds)
     _write_evidence(out, fates, written, summary, config, took=took)
     _check_sides(summary, kept, groups, config.split)
     return summary
 
 
 def _decide(
-    fates: Fates, config: CurateConfig, context: Context, *, workspace: Workspace, threads: int, took: dict[str, float]
+    fates: Fates, config: CurateConfig, context: Context, *, workspace: Workspace, threads: int, took: Took
 ) -> None:
     """The rules that look at all rows at once, in their fixed order."""
-    with _timed(took, "id"):
+    with took.both("id"):
         fates.take("id", same_ids(fates.spill, fates.alive_N))
-    with _timed(took, "duplicates"):
-        found = find_duplicates(
-            fates.spill, fates.alive_N, config=config.deduplicate, workspace=workspace, threads=threads,
-            console=context.console, seeds=context.random,
-        )  # fmt: skip
-        fates.take("duplicates", found)
+    if config.deduplicate.does_anything:
+        with took.both("duplicates"):
+            found = find_duplicates(
+                fates.spill, fates.alive_N, config=config.deduplicate, workspace=workspace, threads=threads,
+                console=context.console, seeds=context.random,
+            )  # fmt: skip
+            fates.take("duplicates", found)
     if config.select is not None:
-        with _timed(took, "select"):
+        with took.both("select"):
             fates.take("select", select(fates.spill, fates.alive_N, config.select))
 
 
@@ -126,14 +130,6 @@ def _scratch(out: Path) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-@contextmanager
-def _timed(took: dict[str, float], name: str) -> Iterator[None]:
-    """Adds the processor time of this process, all threads."""
-    started = time.process_time()
-    yield
-    add_seconds(took, {name: time.process_time() - started})
-
-
 def _counts(
     fates: Fates, side_N: "np.ndarray[Any, Any]", share_N: "np.ndarray[Any, Any]"
 ) -> tuple[dict[str, int], dict[str, int]]:
@@ -146,10 +142,10 @@ def _counts(
 
 
 def _write_evidence(
-    out: Path, fates: Fates, written: Written, summary: Summary, config: CurateConfig, *, took: Mapping[str, float]
+    out: Path, fates: Fates, written: Written, summary: Summary, config: CurateConfig, *, took: Took
 ) -> None:
     write_text(out / ACCOUNTING, json.dumps(summary.to_json(), indent=1, ensure_ascii=False) + "\n")
-    write_text(out / TOOK, json.dumps({name: round(seconds, 3) for name, seconds in took.items()}, indent=1) + "\n")
+    took.write(out)
     statistics = written.tally.write(out, rules=fates.rules, parts=SIDES)
     write_card(out, summary=summary, statistics=statistics, inputs=[data.manifest for data in config.data])
 
@@ -160,10 +156,17 @@ def _check_sides(summary: Summary, kept: Mapping[str, int], groups: Mapping[str,
         return
     counts = ", ".join(f"{side} {number}" for side, number in groups.items())
     num_in, num_dropped = (round(summary.metrics[name].value) for name in ("rows_in", DROPPED))
-    raise UserError(
+    said = (
         f"No row is left for {' and '.join(empty)}: of {num_in} rows {num_dropped} were dropped"
-        f"{_commonest(summary.facts[DROPPED])}, and the others are in {sum(groups.values())} groups by {split.by} "
-        f"({counts}). Split by something finer, ask for other shares, or give the step another seed."
+        f"{_commonest(summary.facts[DROPPED])}"
+    )
+    if not num_in:
+        raise UserError(f"{said}. The data is empty: look at what the steps before dropped, and why.")
+    if num_dropped == num_in:
+        raise UserError(f"{said}. Loosen what dropped them, or leave it out.")
+    raise UserError(
+        f"{said}, and the others are in {sum(groups.values())} groups by {split.by} ({counts}). Split by something "
+        "finer, ask for other shares, or give the step another seed."
     )
 
 

@@ -6,7 +6,7 @@ of duplicates or splits. N rows.
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,11 +17,13 @@ from demiurgic.core.console import Console
 from demiurgic.core.registry import Choice
 from demiurgic.core.row_batch import RowBatch
 from demiurgic.curate.chosen import as_text, from_text
-from demiurgic.curate.duplicates.said import hash_texts
+from demiurgic.curate.duplicates.said import hash_texts, said_hashes
+from demiurgic.curate.filters import KEPT
+from demiurgic.curate.in_threads import in_threads
 from demiurgic.curate.judge import Account, Judged, Why, add_seconds, judge
 from demiurgic.curate.row_fields import OWN, field_of, refuse_unseen
 from demiurgic.curate.spill import EVIDENCE, Slice, Spill, write_batches
-from demiurgic.run.engine import Engine
+from demiurgic.run.engine import Engine, usable_cores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +67,7 @@ class Report:
     source_N: "np.ndarray[Any, np.dtype[np.int32]]"
     sources: tuple[str, ...]
     id_hash_N: "np.ndarray[Any, np.dtype[np.uint64]]"
+    said_N2: "np.ndarray[Any, np.dtype[np.uint64]]"
     account: Account
     fields: frozenset[str]
     """The wanted keys of meta that some row has."""
@@ -94,7 +97,7 @@ def row_pass(
     work = partial(judge_slice, filters=as_text(filters), wanted=wanted, folder=folder, base=base)
     reports: list[Report] = []
     with console.progress("filtering rows", total=num_rows) as progress:
-        for report in engine.map(work, tasks, worth_processes=num_rows > WORTH_PROCESSES):
+        for report in _over(tasks, work, engine, filtered=bool(filters), num_rows=num_rows):
             reports.append(report)
             progress.advance(len(report.reason_N))
     passed = _merged(reports, base=base)
@@ -103,6 +106,17 @@ def row_pass(
         if set(wanted) - seen:
             refuse_unseen(wanted, seen, _keys(passed.spill))
     return passed
+
+
+def _over(
+    tasks: Sequence[Task], work: Callable[[Task], Report], engine: Engine, *, filtered: bool, num_rows: int
+) -> Iterator[Report]:
+    """In processes where filters have rows enough to judge, for these may hold the interpreter's lock. What is left
+    without filters does not: threads then do the same, and need not be started.
+    """
+    if not filtered:
+        return in_threads(work, tasks, threads=engine.workers or usable_cores())
+    return engine.map(work, tasks, worth_processes=num_rows > WORTH_PROCESSES)
 
 
 def tasks_of(data: Sequence[Dataset]) -> Iterator[Task]:
@@ -146,13 +160,15 @@ def judge_slice(task: Task, *, filters: str, wanted: Sequence[str], folder: Path
 
     account, judged = Account(), list[Judged]()
     sources: dict[str, int] = {}
-    source_N, id_hash_N, fields = [np.zeros(0, np.int32)], [np.zeros(0, np.uint64)], set[str]()
+    source_N, id_hash_N, said_N2 = [np.zeros(0, np.int32)], [np.zeros(0, np.uint64)], [np.zeros((0, 2), np.uint64)]
+    fields = set[str]()
     started = time.thread_time()
     for batch in _batches(task):
         found = judge(RowBatch(batch, base), filters=from_text(filters), account=account)
         judged.append(found)
         source_N.append(_coded(found.rows.column("source"), sources))
         id_hash_N.append(hash_texts(found.rows.column("id"))[:, 0])
+        said_N2.append(_said(found))
         fields |= _found(RowBatch(found.rows), wanted, fields)
     account.cpu_seconds[READING] = time.thread_time() - started - sum(account.cpu_seconds.values())
     started = time.thread_time()
@@ -161,8 +177,8 @@ def judge_slice(task: Task, *, filters: str, wanted: Sequence[str], folder: Path
     account.cpu_seconds[SPILLING] = time.thread_time() - started
     reason_N = np.concatenate([found.reason_N for found in judged])
     return Report(
-        path, task.data, reason_N, np.concatenate(source_N), tuple(sources), np.concatenate(id_hash_N), account,
-        frozenset(fields),
+        path, task.data, reason_N, np.concatenate(source_N), tuple(sources), np.concatenate(id_hash_N),
+        np.concatenate(said_N2), account, frozenset(fields),
     )  # fmt: skip
 
 
@@ -183,6 +199,16 @@ def _coded(column: "pyarrow.Array", names: dict[str, int]) -> "np.ndarray[Any, n
     places = [names.setdefault(name, len(names)) for name in coded.dictionary.to_pylist()]
     found: np.ndarray[Any, np.dtype[np.int32]] = np.array(places, np.int32)[coded.indices.to_numpy()]
     return found
+
+
+def _said(judged: Judged) -> "np.ndarray[Any, np.dtype[np.uint64]]":
+    """Zeros for rows that were dropped."""
+    import numpy as np
+
+    kept_N = judged.reason_N == KEPT
+    said_N2 = np.zeros((len(kept_N), 2), np.uint64)
+    said_N2[kept_N] = said_hashes(RowBatch(judged.rows).filter(kept_N))
+    return said_N2
 
 
 def _found(rows: RowBatch, wanted: Sequence[str], known: set[str]) -> set[str]:
@@ -206,6 +232,7 @@ def _merged(reports: Sequence[Report], *, base: Path) -> Passed:
     sources: dict[str, int] = {}
     slices: list[Slice] = []
     reasons, named, data, id_hashes = ([np.zeros(0, kind)] for kind in (np.int16, np.int32, np.int16, np.uint64))
+    said = [np.zeros((0, 2), np.uint64)]
     counts, tagged, cpu_seconds = Counter[tuple[str, str]](), Counter[tuple[str, str]](), dict[str, float]()
     for report in reports:
         num_rows = len(report.reason_N)
@@ -217,12 +244,13 @@ def _merged(reports: Sequence[Report], *, base: Path) -> Passed:
         named.append(np.array(places, np.int32)[report.source_N])
         data.append(np.full(num_rows, report.data, np.int16))
         id_hashes.append(report.id_hash_N)
+        said.append(report.said_N2)
         counts.update(report.account.counts)
         tagged.update(report.account.tagged)
         add_seconds(cpu_seconds, report.account.cpu_seconds)
     spill = Spill(
         slices, np.concatenate(reasons), tuple(why.reason for why in whys), np.concatenate(named), tuple(sources),
-        np.concatenate(data), np.concatenate(id_hashes), base,
+        np.concatenate(data), np.concatenate(id_hashes), np.concatenate(said), base,
     )  # fmt: skip
     return Passed(spill, tuple(whys), counts, tagged, cpu_seconds)
 

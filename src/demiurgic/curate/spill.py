@@ -1,7 +1,8 @@
 """The rows after the filters, on disk, in order, to be read as often as a rule needs. Knows neither rules nor parts.
 
-One Arrow file (IPC, lz4) per slice of the data. N rows in all, those that a filter dropped included; a row is known by
-its number. Text stays on disk: only a few bytes per row are kept in memory.
+One Arrow file (IPC) per slice of the data, not compressed: it is read several times and soon deleted. N rows in all,
+those that a filter dropped included; a row is known by its number. Text stays on disk: only a few bytes per row are
+kept in memory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,6 +44,8 @@ class Spill:
     """Per row which of the datasets, in the order of the recipe, it comes from."""
     id_hash_N: "np.ndarray[Any, np.dtype[np.uint64]]"
     """64 bits of each row's id: equal ids, equal numbers."""
+    said_N2: "np.ndarray[Any, np.dtype[np.uint64]]"
+    """128 bits of what each row says (`duplicates/said.py`); zeros where a filter dropped it."""
     base: Path = Path()
 
     @property
@@ -88,14 +91,13 @@ def write_batches(path: Path, batches: Sequence["pyarrow.RecordBatch"]) -> None:
     """Write batches of one schema (at least one) into an Arrow file."""
     import pyarrow as pa
 
-    options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batches[0].schema, options=options) as writer:
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batches[0].schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
 
 
 def read_batches(path: Path, *, columns: Sequence[str] | None = None) -> Iterator["pyarrow.RecordBatch"]:
-    """The batches of such a file; of `columns`, when given, and only those are decompressed."""
+    """The batches of such a file; of `columns`, when given, and only those are looked at."""
     import pyarrow as pa
 
     with pa.memory_map(str(path)) as source:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from demiurgic.core.groups import ROW_FIELDS, group_of
 from demiurgic.core.row_batch import RowBatch
 from demiurgic.core.seeds import share_of
-from demiurgic.curate.duplicates.said import SAID_COLUMNS, as_hex, said_hashes
+from demiurgic.curate.duplicates.said import as_hex
 from demiurgic.curate.spill import Spill
 from demiurgic.curate.statistics.labels import label_of
 
@@ -54,33 +54,26 @@ def shares_of(spill: Spill, alive_N: "Mask", *, split: Split, seed: int) -> "Sha
     import numpy as np
 
     share_N = np.full(spill.num_rows, np.nan)
+    if split.by == "row":
+        # Grouped by what they say, so that copies that were not removed stay on one side.
+        share_N[alive_N] = [share_of(f"{seed}/{said}") for said in as_hex(spill.said_N2[alive_N])]
+        return share_N
     known: dict[str, float] = {}
     for first, rows in spill.batches(columns_of(split)):
         alive = alive_N[first : first + len(rows)]
         groups = split_groups(rows.filter(alive), by=split.by)
-        if split.by != "row":
-            known |= {group: share_of(f"{seed}/{group}") for group in {*groups} - known.keys()}
-            found = [known[group] for group in groups]
-        else:
-            found = [share_of(f"{seed}/{group}") for group in groups]
-        share_N[first : first + len(rows)][alive] = found
+        known |= {group: share_of(f"{seed}/{group}") for group in {*groups} - known.keys()}
+        share_N[first : first + len(rows)][alive] = [known[group] for group in groups]
     return share_N
 
 
 def columns_of(split: Split) -> Sequence[str]:
     """What `split_groups` reads."""
-    if split.by == "row":
-        return SAID_COLUMNS
     return [split.by] if split.by in ROW_FIELDS else ["id", "meta"]
 
 
 def split_groups(rows: RowBatch, *, by: str) -> list[str]:
-    """The group of each row. Raises UserError when one has no such field.
-
-    Single rows are grouped by what they say, so that copies that were not removed stay on one side.
-    """
-    if by == "row":
-        return as_hex(said_hashes(rows))
+    """The group of each row by a field of its own or of its meta. Raises UserError when one has no such field."""
     column = rows.column(by) if by in ROW_FIELDS else label_of(rows.column("meta"), by)
     groups: list[str | None] = column.to_pylist()
     if None in groups:

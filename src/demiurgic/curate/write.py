@@ -4,9 +4,7 @@ One Parquet shard per slice and part, in order; every part has at least one. N r
 """
 
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ from demiurgic.core.records import ROWS_PER_GROUP, arrow_schema
 from demiurgic.core.row_batch import RowBatch
 from demiurgic.core.row_columns import with_columns, with_key
 from demiurgic.curate.fates import Fates, Witnesses
+from demiurgic.curate.in_threads import in_threads
 from demiurgic.curate.judge import add_seconds
 from demiurgic.curate.spill import EVIDENCE, Slice
 from demiurgic.curate.statistics import Tally
@@ -32,6 +31,7 @@ class Written:
     """What the writing measured."""
 
     tally: Tally = field(default_factory=Tally)
+    num_rows: int = 0
     cpu_seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -50,31 +50,15 @@ def write_parts(
     made = Written()
     writer = _Writer(fates, side_N, tuple(sides), out, fates.witnesses(), fates.rule_N)
     with console.progress("writing rows", total=fates.spill.num_rows) as progress:
-        for part_of_it, done in _in_threads(writer, fates.spill.slices, threads=threads):
+        for done in in_threads(writer.write, list(enumerate(fates.spill.slices)), threads=threads):
             made.tally += done.tally
+            made.num_rows += done.num_rows
             add_seconds(made.cpu_seconds, done.cpu_seconds)
-            progress.advance(part_of_it.num_rows)
+            progress.advance(done.num_rows)
     for part in (*sides, DROPPED):
         if not any((out / part).iterdir()):
             _write(out / part, 0, [])
     return made
-
-
-def _in_threads(writer: "_Writer", slices: Sequence[Slice], *, threads: int) -> Iterator[tuple[Slice, Written]]:
-    """In order, no more slices in memory at once than there are threads."""
-    with ThreadPoolExecutor(threads) as pool:
-        running: deque[tuple[Slice, Future[Written]]] = deque()
-        try:
-            for number, each in enumerate(slices):
-                if len(running) == threads:
-                    first, future = running.popleft()
-                    yield first, future.result()
-                running.append((each, pool.submit(writer.write, number, each)))
-            while running:
-                first, future = running.popleft()
-                yield first, future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True)
@@ -86,9 +70,10 @@ class _Writer:
     witnesses: Witnesses
     rule_N: "np.ndarray[Any, np.dtype[np.int64]]"
 
-    def write(self, number: int, each: Slice) -> Written:
+    def write(self, numbered: tuple[int, Slice]) -> Written:
         """Write the shards of one slice."""
-        found, started = Written(), time.thread_time()
+        number, each = numbered
+        found, started = Written(num_rows=each.num_rows), time.thread_time()
         parts: dict[str, list[pyarrow.RecordBatch]] = {}
         for first, rows in self.fates.spill.read(each):
             batch = self._with_reasons(first, rows)

@@ -20,6 +20,9 @@ class Outcome:
     drop: str | None = None
     stands_for: int = 1
     """How many samples: a row that asks nothing is dropped once."""
+    evidence: str = ""
+    benchmark: str = ""
+    """The evaluation set whose question it is, where that is why it was not asked."""
 
 
 class Account:
@@ -33,6 +36,8 @@ class Account:
         self.prompt_tokens = 0
         self.completion_tokens = 0
         self.dropped: Counter[str] = Counter()
+        self.avoided: Counter[str] = Counter()
+        """By evaluation set: questions of it that were not asked."""
 
     def begun(self, items: Iterator[Asked]) -> Iterator[Asked]:
         """The items, counted as they go by."""
@@ -45,6 +50,8 @@ class Account:
             self.num_kept += 1
         else:
             self.dropped[outcome.drop] += 1
+        if outcome.benchmark:
+            self.avoided[outcome.benchmark] += 1
         if outcome.reply is None:
             return
         self.num_replies += 1
@@ -78,6 +85,8 @@ class Account:
         if tally.tokens:
             numbers["tokens_per_second"] = round(tally.tokens / tally.seconds, 2)
         facts: dict[str, JSON] = {"teacher": dict(identity), "dropped": dict(sorted(self.dropped.items()))}
+        if self.avoided:
+            facts["avoided"] = dict(sorted(self.avoided.items()))
         if skipped:
             facts["skipped"] = dict(sorted(skipped.items()))
         return Summary({name: Metric.exact(number) for name, number in numbers.items()}, facts)

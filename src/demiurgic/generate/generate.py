@@ -21,6 +21,7 @@ from demiurgic.core.errors import UserError
 from demiurgic.core.metric import JSON, Summary
 from demiurgic.core.records import Row, RowWriter
 from demiurgic.generate.account import Account, Outcome
+from demiurgic.generate.avoid import Avoid, Avoided
 from demiurgic.generate.questions import Asked, Question, Questions, Unaskable, with_answer
 from demiurgic.providers import PROVIDERS, ProviderChoice
 from demiurgic.providers.base import ContextTooLongError, Provider, Reply, Request, Sampling, collect
@@ -49,6 +50,8 @@ class GenerateConfig(StageConfig):
     """Answers to each question."""
     system: str | None = None
     """Stands before each question, in place of the row's own system message."""
+    avoid: Avoid | None = None
+    """Evaluation sets whose questions are not asked: they are dropped before anything is paid for."""
     max_tokens: int = Field(default=1024, gt=0)
     temperature: float | None = Field(default=None, ge=0)
     top_p: float | None = Field(default=None, gt=0, le=1)
@@ -56,6 +59,9 @@ class GenerateConfig(StageConfig):
     top_logprobs: int | None = Field(default=None, gt=0)
     """Keep the log-probability of each token of the answers, and of so many of the likeliest words at its place, in a
     part of its own: `logprobs`, from which a student can learn without the teacher."""
+
+    def key_facts(self, base: Path) -> dict[str, JSON]:
+        return {} if self.avoid is None else {"avoid": self.avoid.digests(base)}
 
     @field_validator("top_logprobs")
     @classmethod
@@ -94,7 +100,12 @@ class _Asker:
     def __call__(self, asked: Asked) -> Outcome:
         question, sample = asked
         if isinstance(question, Unaskable):
-            return Outcome(question.row, drop=question.reason, stands_for=self.config.samples)
+            # Of a count, only questions that are asked are part.
+            stands_for = 0 if question.benchmark and self.config.count else self.config.samples
+            return Outcome(
+                question.row, drop=question.reason, stands_for=stands_for, evidence=question.evidence,
+                benchmark=question.benchmark,
+            )  # fmt: skip
         name = teacher_name(self.teacher.identity)
         request = Request(question.messages, self._sampling(question.row.id, sample), sample)
         try:
@@ -153,7 +164,8 @@ def _with_meta(row: Row, **more: JSON) -> Row:
 def run(config: GenerateConfig, out: Path, context: Context) -> Summary:
     """Ask a teacher and keep its answers as rows; what was ever answered is never asked, or paid for, again."""
     account, started = Account(), time.perf_counter()
-    questions = Questions(config.prompts, config.count, config.system)
+    refuse = None if config.avoid is None else Avoided(config.avoid, base=context.base).why_not
+    questions = Questions(config.prompts, config.count, config.system, refuse=refuse)
     total = config.samples * (config.count or config.prompts.num_rows)
     with ExitStack() as stack:
         rows, dropped = (stack.enter_context(RowWriter(out / part)) for part in ("rows", "dropped"))
@@ -178,7 +190,7 @@ def run(config: GenerateConfig, out: Path, context: Context) -> Summary:
                 if logprobs is not None:
                     _keep_logprobs(outcome, logprobs)
             else:
-                dropped.write(_with_meta(outcome.row, dropped={"reason": outcome.drop, "evidence": ""}))
+                dropped.write(_with_meta(outcome.row, dropped={"reason": outcome.drop, "evidence": outcome.evidence}))
         tally, identity = journal.tally, teacher.identity
     account.check(tally, kept=rows.num_rows, dropped=dropped.num_rows)
     _warn(tally, questions.skipped, context)
@@ -261,7 +273,8 @@ def _parts(config: GenerateConfig) -> Mapping[str, type[Artifact]]:
 
 def _needs(config: GenerateConfig) -> list[str]:
     """Of the rows, and of the teacher as its registration says."""
-    return ["pyarrow", *cast("list[str]", config.teacher.entry.facts.get("needs", []))]
+    ours = ["pyarrow"] if config.avoid is None else ["pyarrow", "numba"]
+    return [*ours, *cast("list[str]", config.teacher.entry.facts.get("needs", []))]
 
 
 STAGE = Stage(
@@ -269,6 +282,7 @@ STAGE = Stage(
     GenerateConfig,
     run,
     makes=_parts,
+    version=2,
     uses_seed=True,
     needs=_needs,
 )

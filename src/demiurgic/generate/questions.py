@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -26,6 +26,9 @@ class Unaskable:
 
     row: Row
     reason: str
+    evidence: str = ""
+    benchmark: str = ""
+    """The evaluation set that has the question, where that is why."""
 
 
 Asked: TypeAlias = tuple[Question | Unaskable, int]
@@ -57,13 +60,15 @@ class Questions:
     """The rows of a dataset as questions, in its order: `count` of them, or all.
 
     Which ones depends on their ids alone, so that a smaller count is a part of a larger one. `skipped` counts by reason
-    what `count` was not chosen from; without it such rows are given as they are.
+    what `count` was not chosen from; without it such rows are given as they are. `refuse` says of a question why
+    it is not to be asked, if it is not: those are given in either case, and `count` is chosen from the others.
     """
 
     prompts: Dataset
     count: int | None = None
     system: str | None = None
     skipped: Counter[str] = field(default_factory=Counter)
+    refuse: Callable[[Question], Unaskable | None] | None = None
 
     def chosen(self) -> Iterator[Question | Unaskable]:
         """`count` questions, or every row. Raises UserError when there are fewer than `count`."""
@@ -72,17 +77,20 @@ class Questions:
             return
         wanted = self._wanted(self.count)
         for item in self._all():
-            if isinstance(item, Question) and item.row.id in wanted:
+            if item.row.id in wanted if isinstance(item, Question) else item.benchmark:
                 yield item
 
     def _all(self) -> Iterator[Question | Unaskable]:
-        return (question_of(row, system=self.system) for row in self.prompts.rows())
+        for row in self.prompts.rows():
+            item = question_of(row, system=self.system)
+            refused = self.refuse(item) if self.refuse and isinstance(item, Question) else None
+            yield refused or item
 
     def _askable_ids(self) -> Iterator[str]:
         for item in self._all():
             if isinstance(item, Question):
                 yield item.row.id
-            else:
+            elif not item.benchmark:
                 self.skipped[item.reason] += 1
 
     def _wanted(self, count: int) -> set[str]:

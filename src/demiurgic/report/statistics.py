@@ -14,6 +14,13 @@ from demiurgic.curate.statistics.tally import AS_THEY_CAME, FILE
 if TYPE_CHECKING:
     from rich.table import Table
 
+SHOWN = frozenset(
+    (
+        *("after", "rows", "tokens", "answer_tokens", "entropy_bits", "distinct", "vocabulary"),
+        *("domains", "languages", "licenses"),
+    )
+)
+"""What must stand in each state."""
 MOST = 15
 """Names of one table."""
 
@@ -27,7 +34,18 @@ def read_statistics(folder: Path) -> Mapping[str, Any]:
         raise UserError(f"{folder} has no {FILE}: only a curate step measures its rows.") from None
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}). Delete the folder {folder} and run again.") from None
+    if not has_states(found):
+        raise UserError(f"{path} has no states as this version writes them. Delete the folder {folder} and run again.")
     return found
+
+
+def has_states(found: object) -> bool:
+    """Whether what a statistics file holds can be shown: another version may have written it."""
+    match found:
+        case {"states": [_, *_] as states, "sources": dict(), "parts": dict()}:
+            return all(isinstance(state, dict) and state.keys() >= SHOWN for state in states)
+        case _:
+            return False
 
 
 def print_statistics(folder: Path) -> None:

@@ -12,6 +12,8 @@ from demiurgic.run.garbage import folder_bytes
 from demiurgic.run.runner import Outcome
 
 SCORES = "scores"
+LISTED = 24
+"""Lines that one fact with facts inside may take."""
 
 
 def outcomes_json(outcomes: Sequence[Outcome]) -> JSON:
@@ -92,7 +94,13 @@ def print_manifest(folder: Path, manifest: Manifest) -> None:
     for name, metric in manifest.summary.metrics.items():
         print(f"  {name:<28} {metric}{f'  (n = {metric.n:,})' if metric.n else ''}")
     for name, fact in manifest.summary.facts.items():
-        print(f"  {name:<28} {_short(fact)}")
+        nested = isinstance(fact, dict) and any(isinstance(item, dict | list) for item in fact.values())
+        if isinstance(fact, dict) and nested:
+            print(f"  {name}")
+            for inner, item in list(fact.items())[:LISTED]:
+                print(f"    {inner:<26} {_short(item)}")
+        else:
+            print(f"  {name:<28} {_short(fact)}")
 
 
 def _origin(source: JSON) -> str:

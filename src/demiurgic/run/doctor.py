@@ -5,12 +5,11 @@ import platform
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Literal
 
 from demiurgic.core.console import size
 from demiurgic.core.errors import UserError
-from demiurgic.core.optional import EXTRA_OF, installed
+from demiurgic.core.optional import EXTRA_OF, installed, version_of
 from demiurgic.run.engine import usable_cores
 from demiurgic.run.step import device_name
 from demiurgic.run.store import Store
@@ -43,7 +42,7 @@ def _python() -> Check:
 def _packages() -> Iterator[Check]:
     for package, extra in EXTRA_OF.items():
         if installed(package):
-            yield Check(package, "good", version(package))
+            yield Check(package, "good", version_of(package) or "of no package that is known")
         else:
             yield Check(package, "bad", "not installed", f'pip install "demiurgic[{extra}]"')
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from demiurgic.core.console import now
 from demiurgic.core.errors import UserError
 from demiurgic.core.hashing import KEY_LENGTH, digest_of
 from demiurgic.core.metric import JSON
-from demiurgic.core.optional import require
+from demiurgic.core.optional import require, version_of
 from demiurgic.run.context import Context, journal_beside
 from demiurgic.run.engine import usable_cores
 from demiurgic.run.launch import remove_leftovers, run_launched
@@ -218,10 +217,7 @@ def circumstances(packages: Sequence[str]) -> dict[str, JSON]:
     """What may explain a difference between two machines: versions, device, code. For the ledger, never the key."""
     versions: dict[str, JSON] = {"python": platform.python_version(), "demiurgic": __version__}
     for package in packages:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = None
+        versions[package] = version_of(package)
     return {"code": code_revision(), "versions": versions, "device": device_name()}
 
 

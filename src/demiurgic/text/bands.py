@@ -35,10 +35,11 @@ class Minhash:
 
 @dataclass(frozen=True)
 class BandKeys:
-    """`keys_BM[b, m]` is the hash of band b of document m, where `has_M` says that it has n-grams."""
+    """`keys_BM[b, m]` is the hash of band b of document m, where `sizes_M` says that it has n-grams."""
 
     keys_BM: "np.ndarray[Any, np.dtype[np.uint64]]"
-    has_M: "np.ndarray[Any, np.dtype[np.uint8]]"
+    sizes_M: "np.ndarray[Any, np.dtype[np.int32]]"
+    """How many n-grams each document has, repeats and all."""
     shared_BM: "np.ndarray[Any, np.dtype[np.uint8]]"
     """Whether another document has the key too, once `match` has said so."""
 
@@ -63,17 +64,17 @@ def band_keys(
     from demiurgic.text.kernels.minhash import sign
 
     made = np.random.default_rng(method.seed)
-    times_K = made.integers(0, 2**31, method.permutations, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
-    plus_K = made.integers(0, 2**32, method.permutations, dtype=np.uint32)
+    times_K = np.ones(-(-method.permutations // 64) * 64, np.uint32)
+    times_K[: method.permutations] = made.integers(0, 2**31, method.permutations, dtype=np.uint32) * 2 + 1
     num = reader.num_documents + reader.num_known
     keys = BandKeys(
         workspace.array("band-keys", (method.bands, num), np.uint64),
-        workspace.array("has", num, np.uint8),
+        workspace.array("sizes", num, np.int32),
         workspace.array("shared", (method.bands, num), np.uint8),
     )
 
     def work(task: Task) -> None:
-        sign(task.hashes_S, task.starts_D1, task.first, times_K, plus_K, keys.keys_BM, keys.has_M)
+        sign(*(task.hashes_S, task.starts_D1, task.first, method.permutations, times_K, keys.keys_BM, keys.sizes_M))
 
     reader.read(work, wanted_N=wanted_M, on_documents=on_documents)
     return keys
@@ -85,28 +86,37 @@ def match(keys: BandKeys, *, workspace: Workspace, threads: int) -> Any:
 
     from demiurgic.text.kernels.minhash import mark_shared
 
-    num = len(keys.has_M)
+    num = len(keys.sizes_M)
+    tables = [
+        (
+            workspace.array("times-seen", 1 << (4 * num).bit_length(), np.uint8),
+            workspace.array("first-seen", 1 << (2 * num).bit_length(), np.int32),
+        )
+        for _ in range(threads)
+    ]
+    free = list(tables)
 
     def work(band: int) -> None:
-        first_seen = workspace.array("first-seen", 1 << (2 * num).bit_length(), np.int32)
-        first_seen[:] = -1
-        mark_shared(keys.keys_BM[band], keys.has_M, first_seen, keys.shared_BM[band])
-        workspace.release(first_seen)
+        table = free.pop()
+        mark_shared(keys.keys_BM[band], keys.sizes_M, *table, keys.shared_BM[band])
+        free.append(table)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, range(len(keys.keys_BM))))
+    workspace.release(*(array for table in tables for array in table))
     return keys.shared_BM.any(axis=0)
 
 
 def choose_sharing(
-    reader: Reader, *, shared_M: Any, workspace: Workspace, on_documents: OnDocuments | None = None
+    reader: Reader, keys: BandKeys, *, shared_M: Any, workspace: Workspace, on_documents: OnDocuments | None = None
 ) -> Chosen:
     """All n-grams of the documents that share a band."""
     import numpy as np
 
     from demiurgic.text.kernels.select import select_all
 
-    chosen = Chosen(len(shared_M), max(int(shared_M.sum()), 1), workspace=workspace)
+    most_hashes = int(keys.sizes_M[shared_M].sum(dtype=np.int64))
+    chosen = Chosen(len(shared_M), max(int(shared_M.sum()), 1), most_hashes=most_hashes, workspace=workspace)
 
     def work(task: Task) -> None:
         about_D4 = np.zeros((task.num_documents, 4), np.int64)

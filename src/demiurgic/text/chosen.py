@@ -34,15 +34,15 @@ class Chosen:
     The numbers of sets depend on which task comes first, and nothing else does.
     """
 
-    def __init__(self, num_documents: int, most: int, *, workspace: Workspace) -> None:
-        """At most `most` of M documents are chosen."""
+    def __init__(self, num_documents: int, most: int, *, most_hashes: int = FIRST_HASHES, workspace: Workspace) -> None:
+        """At most `most` of M documents are chosen; with at most `most_hashes`, or else room for them grows."""
         import numpy as np
 
         self.workspace = workspace
         self.num_sets = 0
         self.num_hashes = 0
         self.num_documents = 0
-        self.members_S = workspace.array("members", FIRST_HASHES, np.uint64)
+        self.members_S = workspace.array("members", most_hashes, np.uint64)
         self.set_of_M = workspace.array("set-of", num_documents, np.int32)
         self.set_of_M[:] = NO_SET
         self._starts_U = workspace.array("starts", most, np.int64)
@@ -51,6 +51,7 @@ class Chosen:
         self._hashes_U2 = workspace.array("set-hashes", (most, 2), np.uint64)
         self._slots = workspace.array("slots", 1 << (2 * most).bit_length(), np.int32)
         self._slots[:] = NO_SET
+        self._sketches_U8: Any = None
         self._lock = threading.Lock()
 
     def add(self, task: Task, about_D4: Any, set_hash_D2: Any, kept_S: Any) -> None:
@@ -90,18 +91,22 @@ class Chosen:
         used = slice(self.num_sets)
         sizes, marks = (np.ascontiguousarray(self._about_U3[used, column]) for column in (0, 1))
         starts = self._starts_U[used]
-        return Sets(self.members_S, starts, self._lengths_U[used], sizes, self.members_S, starts, marks)
+        no_sketches = np.zeros((0, 8), np.uint64)
+        return Sets(self.members_S, starts, self._lengths_U[used], sizes, self.members_S, starts, marks, no_sketches)
 
     def marked_sets(self, marks: Marks) -> "Sets":
         import numpy as np
 
-        from demiurgic.text.kernels.join import Sets
+        from demiurgic.text.kernels.join import Sets, sketch
 
         used = slice(self.num_sets)
         sizes = np.ascontiguousarray(self._about_U3[used, 0])
+        self._sketches_U8 = self.workspace.array("sketches", (self.num_sets, 8), np.uint64)
+        sketch(self.members_S, self._starts_U[used], self._lengths_U[used], self._sketches_U8)
         starts, num_marks = marks.starts_U1[:-1], np.diff(marks.starts_U1).astype(np.int32)
         return Sets(
-            self.members_S, self._starts_U[used], self._lengths_U[used], sizes, marks.marks_M, starts, num_marks
+            *(self.members_S, self._starts_U[used], self._lengths_U[used], sizes),
+            *(marks.marks_M, starts, num_marks, self._sketches_U8),
         )
 
     def release(self) -> None:
@@ -114,5 +119,6 @@ class Chosen:
                 self._about_U3,
                 self._hashes_U2,
                 self._slots,
+                *([] if self._sketches_U8 is None else [self._sketches_U8]),
             )
         )

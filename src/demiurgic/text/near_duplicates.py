@@ -214,10 +214,12 @@ class _Run:
         with self.clock.phase("matching bands"):
             shared_M = match(keys, workspace=self.workspace, threads=self.reader.threads)
         with self.clock.phase("choosing candidates") as on_documents:
-            chosen = choose_sharing(self.reader, shared_M=shared_M, workspace=self.workspace, on_documents=on_documents)
+            chosen = choose_sharing(
+                *(self.reader, keys), shared_M=shared_M, workspace=self.workspace, on_documents=on_documents
+            )
         ranked = self._ranked(chosen)
         marks = keys.of(ranked.document_U, workspace=self.workspace)
-        self.workspace.release(keys.keys_BM, keys.has_M, keys.shared_BM)
+        self.workspace.release(keys.keys_BM, keys.sizes_M, keys.shared_BM)
         return self._joined(chosen, ranked, chosen.marked_sets(marks), marks_in_order=False, leaders=method.leaders)
 
     def _ranked(self, chosen: Chosen) -> _Ranked:

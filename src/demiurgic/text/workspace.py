@@ -20,6 +20,7 @@ SMALLEST_FILE_BYTES = 1 << 16
 """Smaller arrays stay in memory: a page table entry and a file handle cost more than they save."""
 
 
+LARGE_PAGE_BYTES = 1 << 21
 LARGE_PAGES_FROM_BYTES = 1 << 22
 
 
@@ -30,9 +31,13 @@ def zeros(shape: int | tuple[int, ...], dtype: Any) -> "np.ndarray[Any, np.dtype
     num_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if num_bytes < LARGE_PAGES_FROM_BYTES or not hasattr(mmap, "MADV_HUGEPAGE"):
         return np.zeros(shape, dtype)
-    memory = mmap.mmap(-1, num_bytes)
+    # Room to begin at a whole large page: what lies before the first comes in pages of 4 kB.
+    memory = mmap.mmap(-1, num_bytes + LARGE_PAGE_BYTES)
     memory.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(memory, dtype).reshape(shape)
+    whole = np.frombuffer(memory, np.uint8)
+    start = -whole.ctypes.data % LARGE_PAGE_BYTES
+    made: np.ndarray[Any, np.dtype[Any]] = whole[start : start + num_bytes].view(dtype).reshape(shape)
+    return made
 
 
 def _reserve(path: Path, num_bytes: int) -> None:

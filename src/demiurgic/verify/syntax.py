@@ -114,8 +114,8 @@ def _python_readings(source: str) -> Iterator[str]:
         # A session: what was typed, without prompts, and nothing of what was answered.
         typed = [line[4:] if line.startswith((">>> ", "... ")) else "" for line in plain.splitlines()]
         yield "\n".join(typed)
-    if re.search(r"^\s*[%!]", plain, re.MULTILINE):
-        yield re.sub(r"^(\s*)[%!].*$", r"\1pass", plain, flags=re.MULTILINE)
+    if re.search(r"^[ \t]*[%!]", plain, re.MULTILINE):
+        yield re.sub(r"^([ \t]*)[%!].*$", r"\1pass", plain, flags=re.MULTILINE)
 
 
 def _tree_fault(source: str, language: Language) -> SyntaxFault | None:

@@ -21,6 +21,12 @@ def test_a_mapping_sets_every_parameter():
     assert (read.near.key, read.near.n, read.near.threshold, read.near.bands) == (["prompt", "response"], 5, 0.8, 32)
 
 
+def test_one_key_and_one_preference_need_no_list():
+    read = CHOICE.validate_python({"near": {"key": "response"}, "keep": "longest"})
+    assert read == Duplicates(near=Near(key=["response"]), keep=["longest"])
+    assert CHOICE.validate_python({"keep": "license", "license_rank": "MIT"}).license_rank == ["MIT"]
+
+
 def test_auto_joins_exactly_up_to_its_limit():
     near = Near(exact_up_to=100)
     assert (near.is_exact(100), near.is_exact(101)) == (True, False)

@@ -1,5 +1,7 @@
 """What stands around content and is none goes, unless it was asked for."""
 
+import time
+
 from demiurgic.curate.filters.boilerplate import boilerplate
 from row_batches import reasons, talks
 
@@ -54,3 +56,9 @@ def test_the_bounds_are_options():
     assert why("Mountain?", mixed) == "page furniture"
     assert why("Mountain?", mixed, min_share=0.6) is None
     assert why("Mountain?", mixed, min_phrases=5) is None
+
+
+def test_a_long_run_of_empty_lines_is_no_slower_than_linear():
+    started = time.process_time()
+    why("Hi", "Click here to subscribe." + "\n" * 100_000)
+    assert time.process_time() - started < 2

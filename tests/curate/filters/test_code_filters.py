@@ -1,11 +1,14 @@
 """Tasks that ask for code get code, and code that names its language parses."""
 
+import time
+
 import numpy as np
 import pytest
 
 from demiurgic.core.records import Message, Row, ToolCall
 from demiurgic.curate.filters.code_block import code_block
 from demiurgic.curate.filters.code_syntax import code_syntax
+from demiurgic.curate.filters.python_syntax import python_syntax
 from real_data import needs_real_data, pairs
 from row_batches import batch, reasons, talks
 from tiny_rows import chat
@@ -114,3 +117,20 @@ def test_a_row_that_goes_on_is_read_with_what_it_goes_on_from():
     meta = '{"file": "a.py", "prefix": "def f(x):\\n"}'
     row = Row("a", text="    y = [x]\n    return y[0]\n", meta=meta)
     assert reasons(code_syntax(batch(row))) == [None]
+
+
+@pytest.mark.parametrize("rule", [code_syntax, python_syntax])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "```" + "a" * 100_000,
+        "```" + " " * 100_000 + "`",
+        "```python\n" * 20_000,
+        "```python\n(" + "\n" * 100_000 + "```\n",
+    ],
+    ids=["a fence of one line", "a fence that is none", "fences that never close", "many empty lines"],
+)
+def test_no_answer_is_read_slower_than_linear(rule, answer):
+    started = time.process_time()
+    rule(talks((ASKED, answer)))
+    assert time.process_time() - started < 2

@@ -55,7 +55,14 @@ def test_quality_of_another_language_and_other_weights_are_options():
 
 
 @pytest.mark.parametrize(
-    "options", [{"language": "xx"}, {"min": 2}, {"weights": {"length": -1}}, {"weights": {"len": 1}}]
+    "options",
+    [
+        {"language": "xx"},
+        {"min": 2},
+        {"weights": {"length": -1}},
+        {"weights": {"len": 1}},
+        {"weights": dict.fromkeys(("language", "coherence", "length", "complexity"), 0)},
+    ],
 )
 def test_quality_refuses_what_makes_no_sense(options):
     with pytest.raises(PydanticCustomError, match="quality"):
@@ -123,3 +130,22 @@ def test_tokens_are_counted_exactly_with_a_tokenizer(tmp_path):
     ]
     assert verdicts.scores["tokens"].tolist() == wanted
     assert [reason is not None for reason in reasons(verdicts)] == [number > 4 for number in wanted]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"use": "boilerplate", "min_share": 7}, {"use": "boilerplate", "min_phrases": 0}),
+        *({"use": "offensive", "max_share": 2}, {"use": "offensive", "max_mentions": -1}),
+        *({"use": "refusals", "max_words_besides": -1}, {"use": "min_words", "words": -1}),
+        {"use": "length", "min_characters": -1},
+    ],
+)
+def test_a_bound_out_of_its_range_is_refused_when_the_recipe_is_read(wrong):
+    with pytest.raises(PydanticCustomError, match="Input should be"):
+        FILTERS.choose(wrong)
+
+
+def test_length_bounds_that_cross_are_refused():
+    with pytest.raises(UserError, match="min_answer_characters 5 is above max_answer_characters 4"):
+        FILTERS.choose({"use": "length", "min_answer_characters": 5, "max_answer_characters": 4})(ROWS)

@@ -31,9 +31,9 @@ def kinds_in(text):
 
 @pytest.mark.parametrize("kind", MAKERS)
 def test_every_kind_is_found_and_gone(kind):
-    found = [bench("personal").plant("Once upon a time.", kind=kind, random=random.Random(seed)) for seed in range(40)]
+    found = [bench("personal").plant("Once upon a time.", kind=kind, random=random.Random(seed)) for seed in range(20)]
     gone = [planted.secret not in masked(planted.text) for planted in found]
-    assert sum(gone) >= 38, [planted.text for planted, ok in zip(found, gone, strict=True) if not ok]
+    assert sum(gone) >= 19, [planted.text for planted, ok in zip(found, gone, strict=True) if not ok]
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -88,6 +88,23 @@ def test_what_belongs_to_nobody_is_left(text):
 )
 def test_what_only_looks_like_it_is_left(text):
     assert masked(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "secrets"),
+    [
+        ("81.2.69.142,81.2.69.143, 81.2.69.9,81.2.69.10", ("81.2.69",)),
+        ("password: Tr0ub4dor&3x", ("Tr0ub4dor", "3x")),
+        ("/login?password=Tr0ub4dor3x!&user=ann", ("Tr0ub4dor",)),
+        ("ann.lee@gmail.com,bob.ray@gmail.com;c.d@web.de", ("ann", "bob", "c.d@")),
+    ],
+)
+def test_what_stands_close_together_goes_as_a_whole(text, secrets):
+    assert [secret for secret in secrets if secret in masked(text)] == []
+
+
+def test_the_next_field_of_a_query_is_no_part_of_a_password():
+    assert masked("/login?password=Tr0ub4dor3x!&user=ann").endswith("&user=ann")
 
 
 def test_a_card_stays_grouped_and_passes_luhn():
@@ -145,7 +162,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(PIECES | st.text(max_size=8), max_size=8).map("".join))
 def test_masking_what_is_masked_changes_nothing(text):
     once = masked(text)
@@ -158,7 +175,7 @@ def test_a_text_without_a_match_is_the_same_text(text):
     assert masked(text) == text
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(PIECES | st.text(max_size=8), max_size=4).map("".join), max_size=5))
 def test_a_text_is_masked_alone_as_among_others(texts):
     seen = EVERYTHING.run(pa.array(texts, pa.string()))
@@ -168,26 +185,27 @@ def test_a_text_is_masked_alone_as_among_others(texts):
 
 
 SLOW = {
-    "digits": "7" * 10**6,
-    "digits and spaces": "7 " * 500_000,
-    "dotted digits": "1.2." * 250_000,
-    "at": "@" * 10**6,
-    "a at": "a@" * 500_000,
-    "a": "a" * 10**6 + "@b.com",
-    "labels": "x@" + "a." * 500_000,
-    "begin": "-----BEGIN" * 100_000,
-    "begin key": "-----BEGIN PRIVATE KEY-----" * 40_000,
-    "header": "eyJ" * 330_000,
-    "headers": "eyJhbGciOi." * 90_000,
-    "key": "key" * 330_000 + "=",
-    "key is": "key=" * 250_000,
-    "url": "://a:" * 200_000,
-    "colons": "2001:" * 200_000,
-    "account": "DE89" * 250_000,
-    "plus": "+4" * 500_000,
-    "call": "call " * 200_000,
-    "prefixes": "sk-ghp_xoxb-SG." * 60_000,
-    "percent": "a%40" * 250_000,
+    "digits": "7" * 10**5,
+    "digits and spaces": "7 " * 50_000,
+    "dotted digits": "1.2." * 25_000,
+    "at": "@" * 10**5,
+    "a at": "a@" * 50_000,
+    "a": "a" * 10**5 + "@b.com",
+    "labels": "x@" + "a." * 50_000,
+    "begin": "-----BEGIN" * 10_000,
+    "begin key": "-----BEGIN PRIVATE KEY-----" * 4_000,
+    "header": "eyJ" * 33_000,
+    "headers": "eyJhbGciOi." * 9_000,
+    "key": "key" * 33_000 + "=",
+    "key is": "key=" * 25_000,
+    "url": "://a:" * 20_000,
+    "colons": "2001:" * 20_000,
+    "account": "DE89" * 25_000,
+    "plus": "+4" * 50_000,
+    "call": "call " * 20_000,
+    "prefixes": "sk-ghp_xoxb-SG." * 6_000,
+    "percent": "a%40" * 25_000,
+    "many": "ann.lee@gmail.com, +49 30 1234567\n" * 4_000,
 }
 
 
@@ -201,5 +219,5 @@ def test_no_text_is_slower_than_linear(name):
         return time.process_time() - started
 
     text = SLOW[name]
-    # Quadratic would be 64 times as slow for 8 times the text; a second is below what can be told.
-    assert seconds(text) < max(1.0, 24 * seconds(text[: len(text) // 8]))
+    # Quadratic would be 64 times as slow for 8 times the text; half a second is below what can be told.
+    assert seconds(text) < max(0.5, 24 * seconds(text[: len(text) // 8]))

@@ -56,7 +56,7 @@ def test_every_text_of_a_row_is_masked_and_all_else_stays():
 
 def test_what_was_found_is_counted_by_kind():
     found = pii([CLEAN, FULL])
-    assert found.counts == {"pii.github": 1, "pii.email": 6, "pii.rows": 1}
+    assert found.counts == {"github": 1, "email": 6, "rows": 1}
     assert found.labels["pii"].to_pylist() == [None, "github, email"]
     assert [found.verdict(row) for row in (0, 1)] == [KEEP, KEEP]
 
@@ -96,7 +96,7 @@ def test_kinds_have_actions_of_their_own_and_go_before_their_group():
     masked = changed(found, [])[0]
     assert masked.messages[0].content.endswith("@example.com")
     assert masked.messages[1] == row.messages[1]
-    assert found.counts == {"pii.github": 1, "pii.email": 1, "pii.ipv4": 1, "pii.rows": 1}
+    assert found.counts == {"github": 1, "email": 1, "ipv4": 1, "rows": 1}
 
 
 def test_what_a_pattern_allows_as_a_whole_stays():
@@ -128,11 +128,11 @@ def test_a_slice_of_a_batch_is_masked_as_a_batch_of_its_own():
 
 
 def test_a_row_of_ten_megabytes_passes():
-    long = chat("a" * 5_000_000 + f" {MAIL} " + "1 " * 2_500_000, "\0")
+    long = chat("a" * 5_000_000 + f" {MAIL} " + "b " * 2_500_000, "\0")
     assert MAIL not in changed(pii([long]), [])[0].messages[0].content
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(any_row)
 def test_a_row_without_anything_is_untouched(row):
     found = pii([row, FULL])

@@ -6,7 +6,7 @@ from typing import Any
 from demiurgic.collect.fields import asked, text
 from demiurgic.collect.formats import FORMATS, Fields
 
-FINAL = re.compile(r"(?:^|\n)####\s*(.+?)\s*$")
+FINAL = "\n####"
 CALCULATION = re.compile(r"<<[^<>]*>>")
 
 
@@ -22,11 +22,18 @@ class GSM8K:
 
     def detect(self, record: Fields) -> bool:
         answer = record.get("answer")
-        return isinstance(record.get("question"), str) and isinstance(answer, str) and bool(FINAL.search(answer))
+        return isinstance(record.get("question"), str) and isinstance(answer, str) and bool(_final_answer(answer))
 
     def row(self, record: Fields) -> dict[str, Any]:
         answer = text(record, "answer")
-        final = FINAL.search(answer)
+        final = _final_answer(answer)
         said = answer if self._calculations else CALCULATION.sub("", answer)
-        meta = {"final_answer": final[1]} if final else {}
+        meta = {"final_answer": final} if final else {}
         return {"messages": asked(text(record, "question"), said), "domain": "mathematics", "meta": meta}
+
+
+def _final_answer(answer: str) -> str:
+    """What stands after the last mark, where no other line follows; else empty."""
+    _, mark, rest = f"\n{answer}".rpartition(FINAL)
+    final = rest.strip()
+    return "" if not mark or "\n" in final else final

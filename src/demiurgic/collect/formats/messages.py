@@ -6,6 +6,9 @@ from typing import Any
 from demiurgic.collect.formats import FORMATS, Fields
 from demiurgic.core.records import MESSAGE_FIELDS, ROW_FIELDS
 
+TEXTS = ("id", "source", "license", "domain", "teacher")
+"""Fields that are text in our own rows; sets of others number theirs."""
+
 
 @FORMATS.register("messages", fields="messages, a list of role and content (this package's own rows)", reads=[])
 class Messages:
@@ -17,6 +20,7 @@ class Messages:
             return "content_hash" in record  # our own row of text
         return (
             record.keys() <= ROW_FIELDS
+            and all(isinstance(record.get(name), str | None) for name in TEXTS)
             and isinstance(messages, list)
             and all(isinstance(m, Mapping) and m.keys() <= MESSAGE_FIELDS and _plain(m) for m in messages)
         )

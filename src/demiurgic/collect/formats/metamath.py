@@ -1,12 +1,11 @@
 """MetaMathQA: questions of GSM8K and MATH, rephrased and turned around."""
 
-import re
 from typing import Any
 
 from demiurgic.collect.fields import asked, known, text
 from demiurgic.collect.formats import FORMATS, Fields
 
-FINAL = re.compile(r"The answer is:?\s*(.+?)\s*$")
+FINAL = "The answer is"
 
 
 @FORMATS.register("metamath", fields="query, response, type, original_question", reads=[])
@@ -19,7 +18,14 @@ class MetaMath:
     def row(self, record: Fields) -> dict[str, Any]:
         answer = text(record, "response")
         meta = known(record, "type", "original_question")
-        final = FINAL.search(answer)
+        final = _final_answer(answer)
         if final:
-            meta["final_answer"] = final[1]
+            meta["final_answer"] = final
         return {"messages": asked(text(record, "query"), answer), "domain": "mathematics", "meta": meta}
+
+
+def _final_answer(answer: str) -> str:
+    """What stands after the last mark, where no other line follows; else empty."""
+    _, mark, rest = answer.rpartition(FINAL)
+    final = rest.removeprefix(":").strip()
+    return "" if not mark or "\n" in final else final

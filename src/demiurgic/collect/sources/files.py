@@ -39,5 +39,6 @@ def files(
     row's meta.
     """
     reading = Reading(format, columns, keep, name=name, license=license, domain=domain, teacher=teacher)
+    given_ids: set[str] = set()
     for file, path in find_files(paths, base=base).items():
-        yield from reading.rows(read_records(path), file=file, shown=str(path))
+        yield from reading.rows(read_records(path), file=file, shown=str(path), given_ids=given_ids)

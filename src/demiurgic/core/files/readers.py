@@ -81,12 +81,26 @@ def _jsonl(file: Readable) -> Iterator[Record | Malformed]:
             if not line.strip():
                 continue
             found = _json_record(position, line)
+            if position == 1:
+                _refuse_list(found, line, name=file.name)
             # The last line of a file that breaks off may be the start of one.
             if opened.damage and not line.endswith(b"\n") and not (isinstance(found, Record) and _is_object(found)):
                 yield Malformed(position, BREAKS_OFF, line.decode("utf-8", "replace")[:RAW_LIMIT], rest=True)
                 return
             yield found
         yield from _break(opened, position + 1)
+
+
+def _refuse_list(first: Record | Malformed, line: bytes, *, name: str) -> None:
+    """Raises UserError for the first line of one list of objects, which is another kind of file."""
+    whole = (
+        isinstance(first, Record) and isinstance(first.value, list) and any(isinstance(x, dict) for x in first.value)
+    )
+    if whole or line.removeprefix(BOM).strip() == b"[":
+        raise UserError(
+            f"{name} holds one list, where a file that ends in .jsonl has one object per line. Give it a name that "
+            "ends in .json, or write one object per line."
+        )
 
 
 def _is_object(record: Record) -> bool:

@@ -15,7 +15,7 @@ from demiurgic.core.row_batch import RowBatch
 from demiurgic.core.row_columns import with_columns, with_key
 from demiurgic.curate.audit.alignment import ECHO, EMPTY, FORM
 from demiurgic.curate.audit.copies import nearest, num_exact
-from demiurgic.curate.audit.judge import INCOHERENT, Judged, judge
+from demiurgic.curate.audit.judge import INCOHERENT, UNTOLD, Judged, judge
 from demiurgic.curate.audit.page import page
 from demiurgic.curate.audit.sample import batches, draw
 from demiurgic.curate.audit.spread import GROUPS, jackknifed
@@ -38,7 +38,7 @@ class AuditConfig(StageConfig):
     sample: int = Field(default=2000, ge=20)
     """How many rows to look at closely; all of them where there are fewer."""
     languages: list[str] = Field(default=["en", "code"], min_length=1)
-    """What the rows should be in, as the filter `language` writes it into their meta: ISO 639-1, or `code`."""
+    """What the rows should be in: ISO 639-1, or `code`. Read from their meta, or from the text where none has it."""
     similar: float = Field(default=0.8, gt=0, le=1)
     """From which Jaccard similarity of word 3-grams two rows count as near-copies."""
     worst: int = Field(default=50, ge=0)
@@ -68,8 +68,6 @@ def run(config: AuditConfig, out: Path, context: Context) -> Summary:
             "near_copies": intervals.share(len(near), len(rows)),
             **_words(rows, random=random),
         }
-    if not judged.languages:
-        context.console.say("audit: no row names its language. Put the filter `language` into the curation before.")
     summary = Summary(metrics, _facts(judged))
     _write_worst(rows, judged, out / WORST, most=config.worst)
     write_text(out / REPORT, json.dumps(summary.to_json(), indent=1, ensure_ascii=False) + "\n")
@@ -83,9 +81,8 @@ def _shares(judged: Judged, *, wanted: list[str]) -> dict[str, Metric]:
     found = {
         "coherence": intervals.mean(judged.coherence_S.tolist()),
         "incoherent": intervals.share(int((judged.coherence_S < INCOHERENT).sum()), num_rows),
+        "language_share": intervals.share(sum(name in (*wanted, UNTOLD) for name in judged.languages), num_rows),
     }
-    if judged.languages:
-        found["language_share"] = intervals.share(sum(language in wanted for language in judged.languages), num_rows)
     asked = [alignment for alignment in judged.alignments if alignment is not None]
     if asked:
         found["aligned"] = intervals.share(sum(not each.problems for each in asked), len(asked))

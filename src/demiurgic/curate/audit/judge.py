@@ -9,10 +9,14 @@ from demiurgic.curate.audit.alignment import Alignment, align
 from demiurgic.curate.audit.copies import Neighbour
 from demiurgic.curate.statistics.labels import label_of
 from demiurgic.curate.statistics.statistics import LANGUAGE, UNNAMED
+from demiurgic.text.language import languages_of
+from demiurgic.text.utf8 import Texts
 
 if TYPE_CHECKING:
     import numpy as np
 
+UNTOLD = "untold"
+"""The language of rows without letters, where no row names one: nothing speaks against them."""
 INCOHERENT = 0.5
 """Coherence below which a row is named for it."""
 
@@ -22,7 +26,7 @@ class Judged:
     """What was measured on each drawn row. `alignments` has None for rows that ask nothing (plain text)."""
 
     languages: Sequence[str]
-    """As their meta names them; empty where no drawn row names one."""
+    """As their meta names them; told from the text where no drawn row's meta names one."""
     coherence_S: "np.ndarray[Any, np.dtype[np.float64]]"
     alignments: Sequence[Alignment | None]
     problems: Sequence[tuple[str, ...]]
@@ -50,7 +54,7 @@ def judge(
     problems = []
     for place, alignment in enumerate(alignments):
         found = list(alignment.problems) if alignment is not None else []
-        if languages and languages[place] not in wanted:
+        if languages[place] not in (*wanted, UNTOLD):
             found.append(f"language {languages[place]}")
         if coherence_S[place] < INCOHERENT:
             found.append(f"coherence {coherence_S[place]:.2f}")
@@ -62,7 +66,9 @@ def judge(
 
 def _languages(rows: RowBatch) -> list[str]:
     labels = label_of(rows.column("meta"), LANGUAGE).to_pylist()
-    return [label or UNNAMED for label in labels] if any(labels) else []
+    if any(labels):
+        return [label or UNNAMED for label in labels]
+    return [name or UNTOLD for name in languages_of(Texts.of(rows.whole)).names.to_pylist()]
 
 
 def _alignments(rows: RowBatch) -> list[Alignment | None]:

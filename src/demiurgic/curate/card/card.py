@@ -52,7 +52,7 @@ def card(summary: Summary, statistics: Any, inputs: Sequence[Manifest]) -> str:
         ("Words", _words(statistics)),
         ("Duplicates", _duplicates(summary)),
         ("Found in the rows", _counts(summary)),
-        ("Known gaps", _gaps(statistics)),
+        ("Known gaps", _gaps(summary, statistics)),
     )
     blocks = [f"## {title}\n\n{body}" if title else body for title, body in sections if body]
     return "\n\n".join([yaml, *blocks])
@@ -177,15 +177,20 @@ def _counts(summary: Summary) -> str:
     return "\n\n".join(tables)
 
 
-def _gaps(statistics: Any) -> str:
+def _gaps(summary: Summary, statistics: Any) -> str:
     kept = statistics["states"][-1]
     ran = set(statistics["rules"])
     said = [text for rule, text in NOT_DONE.items() if rule not in ran]
+    searched: Any = summary.facts.get("duplicates") or {}
+    if "duplicates" in ran and not searched.get("passes"):
+        said.append("Rows that say nearly the same were not looked for.")
     for field, what in (("domains", "domain"), ("languages", "language"), ("licenses", "licence")):
         missing = kept[field].get(UNNAMED, 0)
         if missing:
             said.append(f"{missing:,} rows ({percent(missing, kept['rows'])}) name no {what}.")
     if not kept["rows"]:
         said.append("No row was kept.")
-    said.append("Token counts are estimates; counts of distinct words and n-grams have the stated standard errors.")
+    said.append(
+        "Counts of tokens, distinct words and n-grams are estimates; `statistics.json` states the errors of the latter."
+    )
     return bullets(said)

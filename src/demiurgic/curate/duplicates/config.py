@@ -16,6 +16,14 @@ Preference = Literal["quality", "source_rank", "license", "longest", "first"]
 Unit = Literal["word", "character"]
 
 
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Listed = BeforeValidator(_listed)
+"""One name may stand for a list of one."""
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
@@ -23,7 +31,7 @@ class _Settings(BaseModel):
 class Near(_Settings):
     """Rows that resemble a better one, by the Jaccard index: n-grams in both texts over n-grams in either."""
 
-    key: list[Key] = Field(default=["pair"], min_length=1)
+    key: Annotated[list[Key], Listed] = Field(default=["pair"], min_length=1)
     """With several, a row goes if any of them matches."""
     threshold: float = Field(default=0.8, gt=0, le=1)
     unit: Unit = "word"
@@ -60,13 +68,13 @@ class Duplicates(_Settings):
     near: Near | None = None
     answers_per_prompt: int | None = Field(default=None, ge=1)
     """So many rows of one prompt stay, the best first."""
-    keep: list[Preference] = Field(default=["first"], min_length=1)
+    keep: Annotated[list[Preference], Listed] = Field(default=["first"], min_length=1)
     """Which of several stays: by the first of these that tells them apart, in the end by `first`."""
     quality: str = "quality"
     """The score that `quality` in `keep` means; more is better, a row without it is worse than any that has it."""
-    source_rank: list[str] = []
+    source_rank: Annotated[list[str], Listed] = []
     """Sources, the best first; any other is worse."""
-    license_rank: list[str] = []
+    license_rank: Annotated[list[str], Listed] = []
     """Licences, the best first; any other is worse."""
     against: Many[Fingerprints] = []
     """Indexes of earlier curations: what repeats one of their rows goes."""

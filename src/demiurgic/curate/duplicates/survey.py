@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from demiurgic.core.row_batch import RowBatch
 from demiurgic.curate.duplicates.config import Duplicates, Key
-from demiurgic.curate.duplicates.said import SAID_COLUMNS, hash_texts, said_hashes
+from demiurgic.curate.duplicates.said import hash_texts
 from demiurgic.curate.select.columns import score_of
 from demiurgic.curate.spill import Slice, Spill
 from demiurgic.text.workspace import Workspace
@@ -120,8 +120,8 @@ def survey(
         pieces = list(pool.map(look, spill.slices))
     row_A = np.flatnonzero(alive_N)
     said_A2 = workspace.array("said", (len(row_A), 2), np.uint64)
+    said_A2[:] = spill.said_N2[row_A]
     prompt_A2 = workspace.array("prompt", (len(row_A), 2), np.uint64) if config.answers_per_prompt else None
-    _lay(said_A2, [piece.said for piece in pieces])
     if prompt_A2 is not None:
         _lay(prompt_A2, [piece.prompts for piece in pieces])
     return Survey(
@@ -142,7 +142,6 @@ def survey(
 class _Piece:
     """The columns of one slice, a list of arrays each."""
 
-    said: "list[np.ndarray[Any, Any]]"
     prompts: "list[np.ndarray[Any, Any]]"
     domain: "list[pyarrow.DictionaryArray]"
     license: "list[pyarrow.DictionaryArray]"
@@ -155,11 +154,10 @@ class _Piece:
 def _looked_at(
     spill: Spill, part: Slice, alive_N: Any, *, config: Duplicates, keys: Sequence[Key], folder: Path
 ) -> _Piece:
-    piece = _Piece([], [], [], [], [], [], [], {key: folder / f"{key}-{part.first}.arrow" for key in keys})
+    piece = _Piece([], [], [], [], [], [], {key: folder / f"{key}-{part.first}.arrow" for key in keys})
     writers = {key: _TextFile(path) for key, path in piece.paths.items()}
-    for first, whole in spill.read(part, columns=[*SAID_COLUMNS, "domain", "license", "scores"]):
+    for first, whole in spill.read(part, columns=["messages", "text", "domain", "license", "scores"]):
         rows = whole.filter(alive_N[first : first + len(whole)])
-        piece.said.append(said_hashes(rows))
         if config.answers_per_prompt:
             piece.prompts.append(_prompt_hashes(rows))
         piece.domain.append(_named(rows.column("domain")))

@@ -2,8 +2,9 @@
 
 A filter is a pure function of rows, its keyword-only parameters the options, and comes in two forms:
 
-- of one `Row`: returns `KEEP`, or a `Drop` with a reason that is counted (the same words for every row it drops for that
-  reason) and the evidence in this row. The easy form, for a filter of your own; some 50 µs a row are spent to make rows;
+- of one `Row`: returns `KEEP`, or a `Drop` with a reason that is counted (the same words for every row that it drops
+  for that reason) and the evidence in this row. The easy form, for a filter of your own; to make rows takes some 50 µs
+  for each;
 - of a `RowBatch` (registered with `over="batch"`): returns `Verdicts`, columns over all rows of the batch. It may also
   give scores and labels, and rows that it changed. Every filter that ships is of this form.
 
@@ -48,10 +49,11 @@ KEEP = Keep()
 class Verdicts:
     """What a filter says of N rows.
 
-    `reason_N` (int16) is the place in `reasons` of why a row goes, `KEPT` where it stays; `evidence` has what was found,
-    by row, for rows that go. `scores` (float64, NaN where it has none) go into the row's scores; `labels` (a text per
-    row, null where it has none) into its meta, and `domain` into its own column where that is empty. `rows` are the rows
-    with what this filter changed in them, None where it changed nothing. `counts` are added up into the summary.
+    `reason_N` (int16) is the place in `reasons` of why a row goes, `KEPT` where it stays; `evidence` has what was
+    found, by row, for rows that go. `scores` (float64, NaN where it has none) go into the row's scores; `labels` (a
+    text per row, null where it has none) into its meta, and `domain` into its own column where that is empty. `rows`
+    are the rows with what this filter changed in them, None where it changed nothing. `counts` are added up into the
+    summary, under the filter's name.
     """
 
     reason_N: "np.ndarray[Any, np.dtype[np.int16]]"

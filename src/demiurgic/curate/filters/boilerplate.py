@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
 
 from demiurgic.core.row_batch import RowBatch
 from demiurgic.curate.filters import FILTERS, Verdicts, first_reason
@@ -31,7 +34,7 @@ _PHRASES: Mapping[str, str] = {
     ),
     "comment": (r"\bleave a (?:comment|reply)\b|\bpost a comment\b|\brelated (?:posts|articles)\b|\badvertisement\b"),
     "cart": r"\badd to (?:cart|basket|wishlist)\b",
-    "above": r"^\s*(?:please )?note: (?:the )?(?:above|this (?:text|response|answer|is))",
+    "above": r"^[^\S\n]*(?:please )?note: (?:the )?(?:above|this (?:text|response|answer|is))",
 }
 PHRASES = {name: re.compile(pattern, re.MULTILINE) for name, pattern in _PHRASES.items()}
 _LOREM = re.compile(r"\blorem ipsum\b")
@@ -51,7 +54,11 @@ _WEB_ASKED = re.compile(
 
 @FILTERS.register("boilerplate", over="batch")
 def boilerplate(
-    rows: RowBatch, *, min_phrases: int = 2, min_share: float = 0.3, placeholders: bool = False
+    rows: RowBatch,
+    *,
+    min_phrases: Annotated[int, Field(ge=1)] = 2,
+    min_share: Annotated[float, Field(ge=0, le=1)] = 0.3,
+    placeholders: bool = False,
 ) -> Verdicts:
     """Drop rows whose answer is cookie banners, menus, filler text or a licence header and little else.
 

@@ -16,7 +16,7 @@ from demiurgic.verify.python_syntax import grammar
 from demiurgic.verify.syntax import LANGUAGES, SyntaxFault, language_of, syntax_fault
 
 _FENCE = re.compile(
-    r"^([ \t]*)(`{3,})[ \t]*([\w+#.-]*)[^\n`]*\n(.*?)(?:^[ \t]*\2`*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
+    r"^([ \t]*)(`{3,})[ \t]*+([\w+#.-]*+)[^\n`]*+\n(.*?)(?:^[ \t]*\2`*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
 )
 _NAMED = ("programming_language", "language", "lang")
 """Keys of meta that may name the language of a row's code; the ending of its `file` does too."""

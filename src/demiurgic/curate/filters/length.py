@@ -4,8 +4,11 @@ N rows, M messages.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field
+
+from demiurgic.core.errors import UserError
 from demiurgic.core.row_batch import RowBatch
 from demiurgic.curate.filters import FILTERS, Verdicts, first_reason
 
@@ -15,18 +18,23 @@ if TYPE_CHECKING:
     Counts = np.ndarray[Any, np.dtype[np.int64]]
 
 
+Number = Annotated[int, Field(ge=0)]
+
+
 @FILTERS.register("length", over="batch")
 def length(
     rows: RowBatch,
     *,
-    min_answer_characters: int = 1,
-    max_answer_characters: int | None = None,
-    min_characters: int = 1,
-    max_characters: int | None = 100_000,
+    min_answer_characters: Number = 1,
+    max_answer_characters: Number | None = None,
+    min_characters: Number = 1,
+    max_characters: Number | None = 100_000,
 ) -> Verdicts:
     """Drop rows whose answer, or whose messages together, are too short or too long (in characters; null: no bound)."""
     import numpy as np
 
+    _refuse_crossed("answer_characters", min_answer_characters, max_answer_characters)
+    _refuse_crossed("characters", min_characters, max_characters)
     turns = rows.turns
     text_N, length_M = _characters(rows.column("text")), _characters(turns.contents_M)
     whole_N = text_N + np.diff(np.concatenate(([0], np.cumsum(length_M)))[turns.starts_N1])
@@ -50,6 +58,11 @@ def length(
             "too long": (most(whole_N, max_characters), _wanted(whole_N, f"most {max_characters}")),
         },
     )
+
+
+def _refuse_crossed(name: str, least: int, most: int | None) -> None:
+    if most is not None and least > most:
+        raise UserError(f"length: min_{name} {least} is above max_{name} {most}, so that no row could stay. Swap them.")
 
 
 def _characters(texts: Any) -> "Counts":

@@ -1,6 +1,9 @@
 """Does the answer say anything? Counts its words."""
 
 import re
+from typing import Annotated
+
+from pydantic import Field
 
 from demiurgic.core.row_batch import RowBatch
 from demiurgic.curate.answers import answers_of
@@ -15,7 +18,7 @@ SCREENED = 200
 
 
 @FILTERS.register("min_words", over="batch")
-def min_words(rows: RowBatch, *, words: int = 3) -> Verdicts:
+def min_words(rows: RowBatch, *, words: Annotated[int, Field(ge=0)] = 3) -> Verdicts:
     """Drop rows whose answer has fewer than `words` words."""
     import numpy as np
     import pyarrow as pa

@@ -1,6 +1,9 @@
 """Does the row insult people for what they are? Counts slurs and open hate; talking about such words is no insult."""
 
 import re
+from typing import Annotated
+
+from pydantic import Field
 
 from demiurgic.core.row_batch import RowBatch
 from demiurgic.curate.filters import FILTERS, Verdicts, first_reason
@@ -43,7 +46,12 @@ _QUOTES = "\"'“”‘’«»`"
 
 
 @FILTERS.register("offensive", over="batch")
-def offensive(rows: RowBatch, *, max_mentions: int = 3, max_share: float = 0.02) -> Verdicts:
+def offensive(
+    rows: RowBatch,
+    *,
+    max_mentions: Annotated[int, Field(ge=0)] = 3,
+    max_share: Annotated[float, Field(ge=0, le=1)] = 0.02,
+) -> Verdicts:
     """Drop rows with slurs or open hate against groups of people, in what the user or the assistant says.
 
     Where they are quoted or talked about (slur, derogatory, hate speech), up to `max_mentions` are let pass, as long as

@@ -111,9 +111,9 @@ class _Found:
             if reasons:
                 reason_N[row] = dropping.index(reasons[0])
                 evidence[row] = "; ".join(f"{kind} in {', '.join(dict.fromkeys(places[kind]))}" for kind in reasons)
-        counts = {f"pii.{kind}": self.counts[kind] for kind in KINDS if self.counts[kind]}
+        counts = {kind: self.counts[kind] for kind in KINDS if self.counts[kind]}
         if self.places:
-            counts["pii.rows"] = len(self.places)
+            counts["rows"] = len(self.places)
         return Verdicts(
             reason_N,
             tuple(REASON.format(kind) for kind in dropping),

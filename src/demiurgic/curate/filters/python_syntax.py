@@ -13,6 +13,7 @@ from demiurgic.verify.python_syntax import grammar, syntax_error
 FENCED = re.compile(
     r"^[ \t]*```[ \t]*(?:python3?|py)[ \t]*\n(.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL | re.IGNORECASE
 )
+CLOSED = re.compile(r"^[ \t]*```[ \t]*$", re.MULTILINE)
 OPENED = r"(?i)```[ \t]*py"
 """What every fenced block of Python holds, in RE2."""
 
@@ -44,8 +45,15 @@ def _wrong(answer: str, facts: dict[str, Any], text: str | None) -> Drop | None:
     if text is not None and str(facts.get("file", "")).endswith(".py"):
         error = syntax_error(text)
         return Drop("file does not parse", error) if error else None
-    for number, block in enumerate(FENCED.findall(answer), start=1):
+    for number, block in enumerate(_blocks(answer), start=1):
         error = syntax_error(textwrap.dedent(block))
         if error:
             return Drop("a fenced block does not parse", f"block {number}, {error}")
     return None
+
+
+def _blocks(answer: str) -> list[str]:
+    """What stands in fences of Python that are closed."""
+    stop = max((found.end() for found in CLOSED.finditer(answer)), default=0)
+    # Behind the last fence that closes, each that opens would look for one up to the end.
+    return FENCED.findall(answer, 0, stop)

@@ -1,6 +1,9 @@
 """Does the answer decline to answer? Reads how it begins; a polite word before a real answer is no refusal."""
 
 import re
+from typing import Annotated
+
+from pydantic import Field
 
 from demiurgic.core.row_batch import RowBatch
 from demiurgic.curate.filters import FILTERS, Verdicts, first_reason
@@ -62,7 +65,7 @@ _BEGINNING, _LOOKED_AT = 600, 4_000
 
 
 @FILTERS.register("refusals", over="batch")
-def refusals(rows: RowBatch, *, max_words_besides: int = 25) -> Verdicts:
+def refusals(rows: RowBatch, *, max_words_besides: Annotated[int, Field(ge=0)] = 25) -> Verdicts:
     """Drop rows whose answer declines within its first two sentences, and says hardly anything else.
 
     `max_words_besides` is how many words may stand beside the refusal and what goes with it (regrets, offers of help):

@@ -25,7 +25,8 @@ def shares_by_temperature(sizes: Mapping[str, int], *, temperature: float) -> di
     """Shares in proportion to n^(1/T).
 
     At 1 each group has the share it has of all; higher temperatures level the groups, lower ones sharpen them. Raffel
-    et al. 2020, arXiv 1910.10683, section 3.5.2 (there without its cap on n).
+    et al. 2020, arXiv 1910.10683, section 3.5.2 (there without its cap on n). A share too small for a float is left
+    out: the group gives nothing.
     """
     from math import exp, log
 
@@ -33,7 +34,7 @@ def shares_by_temperature(sizes: Mapping[str, int], *, temperature: float) -> di
     most = max(logs.values(), default=0.0)
     powers = {name: exp(value - most) for name, value in logs.items()}  # n^(1/T) itself may be too large for a float
     total = sum(powers.values())
-    return {name: power / total for name, power in powers.items()}
+    return {name: share for name, power in powers.items() if (share := power / total) > 0}
 
 
 def shares_by_ratio(sizes: Mapping[str, int], *, ratio: Mapping[str, float], by: str) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Which rows go into a mix and how often: by a hash of the seed and the row's id, so that no other row moves a choice.
 
-Rows chosen for a small budget are among those chosen for a larger one. N rows.
+Of each group, the rows chosen for a small amount are among those chosen for a larger one. N rows.
 """
 
 from collections.abc import Mapping
@@ -52,7 +52,8 @@ def times_taken(survey: Survey, amounts: Mapping[str, Amount], *, seed: int) -> 
 def _whole(amounts: Mapping[str, Amount]) -> dict[str, int]:
     """Whole rows that add up to the whole of what is given: what rounding down leaves goes to the largest fractions.
 
-    A group that gives all it has gets none of it.
+    A group that gives all it has gets none of it. With a larger budget a group may have one row less, for another's
+    fraction is then larger.
     """
     rows = {name: int(amount.given + 1e-9) for name, amount in amounts.items()}
     left = round(sum(amount.given for amount in amounts.values())) - sum(rows.values())

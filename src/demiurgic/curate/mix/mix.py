@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from demiurgic.core.artifacts import Dataset
 from demiurgic.core.console import Console
+from demiurgic.core.errors import UserError
 from demiurgic.core.files.atomic import write_text
 from demiurgic.core.metric import JSON, Metric, Summary
 from demiurgic.core.records import count_rows
@@ -69,6 +70,11 @@ def run(config: MixConfig, out: Path, context: Context) -> Summary:
     )
     given = amounts(sizes, shares, budget=config.rows or config.tokens, max_epochs=config.max_epochs)
     times_N = times_taken(found, given, seed=context.random.number("mix"))
+    if not times_N.any():
+        raise UserError(
+            f"mix: a budget of {config.tokens} tokens takes no row: the first of each kind is longer than its share. "
+            "Ask for more."
+        )
     order = Order.drawn(times_N, random=context.random.array_stream("mix order"))
     bytes_out = _num_bytes(config) * order.num_copies // len(times_N)
     with context.console.progress("mixing", total=2 * len(times_N)) as progress:
@@ -191,10 +197,15 @@ def _say_what_is_short(summary: Summary, config: MixConfig, console: Console) ->
     unit = summary.facts["unit"]
     for name, group in shares.items():
         if group["given"] < 0.99 * group["wanted"] - 1:
+            scarce = group["there"] * config.max_epochs < group["wanted"]
+            why = (
+                f"its {group['there']:,} {unit} may come {config.max_epochs:g} times."
+                if scarce
+                else "it has enough, and the next of its rows does not fit."
+            )
             console.say(
                 f"mix: {name} gives {group['given']:,.0f} {unit} of {group['wanted']:,.0f} wanted, a share of "
-                f"{100 * group['got']:.1f} % instead of {100 * group['asked']:.1f} %: its {group['there']:,} {unit} "
-                f"may come {config.max_epochs:g} times."
+                f"{100 * group['got']:.1f} % instead of {100 * group['asked']:.1f} %: {why}"
             )
 
 

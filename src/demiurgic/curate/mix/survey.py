@@ -69,6 +69,9 @@ def survey(data: Sequence[Dataset], *, by: str, with_tokens: bool) -> Survey:
     if not len(hash_N):
         raise UserError("mix: the data has no rows. Look at what the steps before it dropped, and why.")
     if set(groups.names) <= {UNNAMED}:
+        if by in OWN:
+            hint = "Name another field with by, or let an earlier step write it (`demiurgic list filters`)."
+            raise UserError(f"mix: no row says its {by}. {hint}")
         raise UserError(f"mix: {unknown('field of rows', by, _fields(data))} No row says its {by}.")
     return Survey(
         groups.places, tuple(groups.names), sources.places, tuple(sources.names), hash_N,

@@ -9,7 +9,9 @@ from demiurgic.curate.pii.strength import is_placeholder, is_random, is_worded
 
 ASSIGNED = re.compile(
     r"(?P<name>key|secret|token|passw(?:or)?d|passphrase|pwd|credential|auth)[\w\-]{0,24}+\\?[\"'`\]]{0,2}"
-    r"[ \t]{0,4}(?::=|=>|==?|:)[ \t]{0,4}(?:\\?[\"'`]|&quot;)?(?P<value>[^\s\"'`,;<>(){}\[\]\\&]{8,256}+)(?P<after>.?)",
+    r"[ \t]{0,4}(?::=|=>|==?|:)[ \t]{0,4}(?:\\?[\"'`]|&quot;)?"
+    # An & belongs to it unless the next field of a query or the name of a character (&quot;) begins there.
+    r"(?P<value>(?:[^\s\"'`,;<>(){}\[\]\\&]|&(?!\w{1,32}[=;])){8,256}+)(?P<after>.?)",
     re.IGNORECASE | re.ASCII | re.DOTALL,
 )
 BEARER = re.compile(

@@ -10,9 +10,10 @@ from demiurgic.curate.pii.draw import Draw
 LETTERS = r"A-Za-z0-9À-ɏ"
 # The letter of an escape (\n in JSON) belongs to what stands before.
 LOCAL = rf"(?:(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{{4}})|(?<![{LETTERS}_.+\-])(?!(?<=\\)[nrtbfu]))"
-ADDRESS = re.compile(
-    rf"{LOCAL}(?P<local>[{LETTERS}_.+\-]{{1,64}}+)(?P<at>@|%40)(?=(?P<domain>[{LETTERS}][{LETTERS}.\-]{{2,252}}+))"
-)
+LONGEST_LOCAL = 64
+AT = re.compile("@|%40")
+NAME = re.compile(rf"{LOCAL}(?P<local>[{LETTERS}_.+\-]{{1,{LONGEST_LOCAL}}}+)(?P<at>@|%40)")
+LABELS = re.compile(rf"[{LETTERS}][{LETTERS}.\-]{{2,252}}+")
 ROLES = ("git", "noreply", "no-reply", "donotreply", "do-not-reply")
 """Names that no person has."""
 FIRST = ("alex", "sam", "robin", "kim", "noa", "jules", "toni", "sasha", "mika", "andrea", "chris", "dana", "eli", "jo")
@@ -20,13 +21,19 @@ LAST = ("reed", "stone", "brook", "field", "marsh", "hill", "wood", "lake", "moo
 
 
 def _find(text: str) -> Iterator[Place]:
-    for match in ADDRESS.finditer(text):
-        start = match.start() + len(match["local"]) - len(match["local"].lstrip(".+-"))
-        domain = _domain(match["domain"])
-        stop = match.end() + len(domain)
-        if not domain or start == match.start("at") or text[stop : stop + 1] == "(":
+    last = 0
+    for at in AT.finditer(text):
+        # Only what stands before an @ is looked at, and no character twice.
+        name = NAME.search(text, max(last, at.start() - LONGEST_LOCAL), at.end())
+        last = at.end()
+        labels = LABELS.match(text, at.end())
+        if name is None or labels is None:
             continue
-        yield Place(start, stop, start, stop)
+        start = name.start() + len(name["local"]) - len(name["local"].lstrip(".+-"))
+        domain = _domain(labels[0])
+        stop = at.end() + len(domain)
+        if domain and start < at.start() and text[stop : stop + 1] != "(":
+            yield Place(start, stop, start, stop)
 
 
 def _domain(run: str) -> str:

@@ -8,7 +8,9 @@ from demiurgic.curate.pii.detector import Detector, begins, by_pattern
 from demiurgic.curate.pii.draw import Draw
 
 OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-V4 = re.compile(rf"(?<![\d.])(?<!\d,){OCTET}(?:\.{OCTET}){{3}}(?![0-9A-Za-z_]|\.\d|-\d)", re.ASCII)
+# Not behind the comma of a number (1,2.3.4.5), but behind that of another address.
+NOT_AFTER_A_COMMA = r"(?:(?<!\d,)|(?<=\.\d,)|(?<=\.\d\d,)|(?<=\.\d\d\d,))"
+V4 = re.compile(rf"(?<![\d.]){NOT_AFTER_A_COMMA}{OCTET}(?:\.{OCTET}){{3}}(?![0-9A-Za-z_]|\.\d|-\d)", re.ASCII)
 V6 = re.compile(
     rf"{begins('0-9A-Za-z_:.')}[23][0-9A-Fa-f]{{3}}:(?:[0-9A-Fa-f]{{0,4}}:){{1,6}}[0-9A-Fa-f]{{0,4}}(?![\w:])", re.ASCII
 )

@@ -72,6 +72,7 @@ FORMS = (
     Form("supabase", "sbp_", "[0-9a-f]{40}", HEX),
     Form("square", "sq0(?:atp|csp|idp)-", r"[\w-]{22,43}", WIDE),
 )
+START = re.compile(begins("A-Za-z0-9_-"))
 SAMPLES = frozenset(("4eC39HqLyjWDarjtT1zdp7dc",))
 """Bodies of keys that a vendor's manual prints for everyone."""
 
@@ -94,8 +95,9 @@ def _kinds_of_characters(body: str) -> int:
 
 def _detector(form: Form) -> Detector:
     # A prefix may begin with the character that ends the word before.
-    start = "" if form.prefix.startswith(("[?&]", "hooks", "discord")) else begins("A-Za-z0-9_-")
-    pattern = re.compile(rf"{start}(?:{form.prefix})(?P<body>{form.body})(?![A-Za-z0-9_])", re.ASCII)
+    start = None if form.prefix.startswith(("[?&]", "hooks", "discord")) else START
+    # What may not stand before is asked after: `re` is many times as fast where a pattern begins with its literal.
+    pattern = re.compile(rf"(?:{form.prefix})(?P<body>{form.body})(?![A-Za-z0-9_])", re.ASCII)
     parts = re.compile(rf"({form.prefix})(.*)", re.ASCII | re.DOTALL)
 
     def body(key: str) -> tuple[str, str]:
@@ -105,6 +107,8 @@ def _detector(form: Form) -> Detector:
 
     def is_valid(match: re.Match[str]) -> bool:
         found = match["body"]
+        if start is not None and not start.match(match.string, match.start()):
+            return False
         return len(set(found)) >= 6 and _kinds_of_characters(found) >= form.least_kinds
 
     def is_reserved(key: str) -> bool:

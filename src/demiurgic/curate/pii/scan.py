@@ -4,7 +4,6 @@ Knows no rows. What is said of a text never holds what was found in it.
 """
 
 import re
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -84,10 +83,13 @@ class Search:
 
         detectors = self.detectors
         screens = list(dict.fromkeys(detector.screen for detector in detectors))
-        if not screens or not len(texts):
+        # To compile the screens takes as long as to look through a thousand rows, and most columns hold no text.
+        if not screens or texts.null_count == len(texts):
             return
         passed_N = pc.match_substring_regex(texts, "|".join(f"(?:{screen})" for screen in screens)).fill_null(False)
         places = np.flatnonzero(passed_N.to_numpy(zero_copy_only=False))
+        if not len(places):
+            return
         chosen = texts.take(pa.array(places))
         passed = {screen: pc.match_substring_regex(chosen, screen).to_pylist() for screen in screens}
         for index, place in enumerate(places):
@@ -101,7 +103,7 @@ class Search:
         )
 
     def _find(self, text: str, detectors: Sequence[Detector]) -> Iterator[Found]:
-        claims = _Claims()
+        claims = _Claims(len(text))
         for detector in detectors:
             for place in detector.find(text):
                 if not claims.take(place.claim_start, place.claim_stop):
@@ -115,17 +117,15 @@ class Search:
 class _Claims:
     """Stretches of a text that do not overlap."""
 
-    def __init__(self) -> None:
-        self._starts: list[int] = []
-        self._stops: list[int] = []
+    def __init__(self, length: int) -> None:
+        # A byte for each character: a sorted list would move all that stand behind, for each one put in.
+        self._taken = bytearray(length)
 
     def take(self, start: int, stop: int) -> bool:
         """Claim a stretch; false where some of it is taken."""
-        place = bisect_left(self._stops, start + 1)
-        if place < len(self._starts) and self._starts[place] < stop:
+        if self._taken.find(1, start, stop) >= 0:
             return False
-        self._starts.insert(place, start)
-        self._stops.insert(place, stop)
+        self._taken[start:stop] = b"\1" * (stop - start)
         return True
 
 

@@ -6,7 +6,7 @@ Language is judged by question and answer together, the rest by the answer, leng
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from demiurgic.core.row_batch import RowBatch
 from demiurgic.curate.measured import Measured, measured
@@ -32,6 +32,12 @@ class Weights(BaseModel):
     coherence: float = Field(0.3, ge=0, allow_inf_nan=False)
     length: float = Field(0.2, ge=0, allow_inf_nan=False)
     complexity: float = Field(0.2, ge=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _not_all_0(self) -> "Weights":
+        if not sum(self.model_dump().values()):
+            raise ValueError("all weights are 0; at least one part of the score must count")
+        return self
 
 
 @dataclass(frozen=True)
@@ -60,10 +66,7 @@ _UNSURE_WORDS = 4
 
 
 def quality_of(rows: RowBatch, *, language: str = "en", weights: Weights | None = None) -> Quality:
-    """The score of each row against the target language (ISO 639-1).
-
-    Raises ValueError where all weights are 0.
-    """
+    """The score of each row against the target language (ISO 639-1)."""
     weights = weights or Weights()
     found = measured(rows)
     technical_N = is_technical(found)
@@ -74,8 +77,6 @@ def quality_of(rows: RowBatch, *, language: str = "en", weights: Weights | None 
         "complexity": complexity(found.said, found.answer),
     }
     counts = weights.model_dump()
-    if not sum(counts.values()):
-        raise ValueError("at least one part of the score must have a weight above 0")
     total_N = sum(counts[name] * part_N for name, part_N in parts.items()) / sum(counts.values())
     return Quality(total_N, *(parts[name] for name in PARTS))
 

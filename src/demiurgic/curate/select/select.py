@@ -5,6 +5,7 @@ Of equal scores the lower hash of the id goes first, so the same rows are chosen
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING, Any, final
 
@@ -52,6 +53,11 @@ def select(spill: Spill, alive_N: "Mask", config: Select) -> Decisions:
     return Decisions(
         choosing.reason_N, REASONS, evidence=Evidence(choosing.said_N, choosing.said, choosing.scores), facts=facts
     )
+
+
+def _rounded_up(share: float, num_rows: int) -> int:
+    """A share of some rows, up to a whole one; as it is written: 0.07 of 100 is 7, which 0.07 * 100 is not."""
+    return ceil(Fraction(str(share)) * num_rows)
 
 
 def _sources(config: Select) -> list[str]:
@@ -124,7 +130,7 @@ class _Choosing:
             low = score_N[ranked] < tier.min
             self._drop(ranked[low], BELOW, f"the bar is {tier.min:g}", by=tier.score)
             ranked = ranked[~low]
-        most = min(tier.rows or len(rows), ceil(tier.keep * len(rows)) if tier.keep else len(rows))
+        most = min(tier.rows or len(rows), _rounded_up(tier.keep, len(rows)) if tier.keep else len(rows))
         bar = float(score_N[ranked[:most]][-1]) if len(ranked[:most]) else float("nan")
         self._drop(ranked[most:], NOT_BEST, f"the {most:,} best of {len(rows):,} end at {bar:.4g}", by=tier.score)
         stayed = min(most, len(ranked))

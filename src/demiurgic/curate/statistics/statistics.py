@@ -62,14 +62,12 @@ class Statistics:
         """Measure some rows at once, each in its group."""
         import numpy as np
 
-        from demiurgic.text.tokens import estimated_tokens
-
         whole = Texts.of(rows.whole)
         counts_GS = np.zeros((num_groups, SLOTS), np.int64)
         registers_G3R = np.zeros((num_groups, LONGEST_NGRAM, REGISTERS), np.uint8)
         ngrams_G3 = np.zeros((num_groups, LONGEST_NGRAM), np.int64)
         _tally(whole, group_N, counts_GS, registers_G3R, ngrams_G3)
-        tokens_N, answer_tokens_N = estimated_tokens(whole), estimated_tokens(Texts.of(rows.answer))
+        tokens_N, answer_tokens_N = _tokens(whole), _tokens(Texts.of(rows.answer))
         num_bytes_N = np.diff(whole.offsets_N1)
         labels = (rows.column("domain"), label_of(rows.column("meta"), LANGUAGE), rows.column("license"))
         named = [_counts(column, group_N, num_groups=num_groups) for column in labels]
@@ -142,6 +140,16 @@ class Statistics:
             "languages": _sorted(self.languages),
             "licenses": _sorted(self.licenses),
         }
+
+
+def _tokens(texts: Texts) -> "Numbers":
+    import numpy as np
+
+    from demiurgic.curate.statistics.lengths import estimate_tokens
+
+    tokens_N = np.zeros(len(texts), np.int64)
+    estimate_tokens(texts.bytes_B, texts.offsets_N1, tokens_N)
+    return tokens_N
 
 
 def _tally(texts: Texts, group_N: "Numbers", counts_GS: Any, registers_G3R: Any, ngrams_G3: Any) -> None:

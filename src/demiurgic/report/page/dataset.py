@@ -11,6 +11,7 @@ from demiurgic.report.page.charts.frame import BOTTOM, TOP, drawing, figure, per
 from demiurgic.report.page.cite import card, section, source
 from demiurgic.report.page.evidence import Evidence, ShownStep
 from demiurgic.report.page.html import NOTHING, Child, Html, element, join, table
+from demiurgic.report.statistics import has_states
 
 HEIGHT = 140
 MOST = 12
@@ -36,8 +37,7 @@ def read_statistics(step: ShownStep) -> Mapping[str, Any] | None:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         return {"problem": f"{FILE} cannot be read"}
-    whole = isinstance(found, dict) and found.get("states") and isinstance(found.get("parts"), dict)
-    return found if whole else {"problem": f"{FILE} has no states"}
+    return found if has_states(found) else {"problem": f"{FILE} has no states as this version writes them"}
 
 
 def _step(step: ShownStep, statistics: Mapping[str, Any]) -> Html:

@@ -27,7 +27,7 @@ LONGEST = 700
 CHOICES = 12
 """Buttons per row of them: the commonest."""
 PRIVATE = "pii"
-"""Rows that went for this filter are named, and what they say is not shown."""
+"""Rows in which this filter found something are named, and what they say is not shown, whatever became of them."""
 
 
 def samples(evidence: Evidence) -> Html:
@@ -57,7 +57,7 @@ def _card(step: ShownStep, name: str) -> Html:
     return card(
         element("h4", step.label),
         _choosing(name, sources=sources, reasons=reasons),
-        element("div", *(_row(row, name, sources, reasons) for row in shown), class_="look-rows"),
+        element("div", *(shown_row(row, name, sources, reasons) for row in shown), class_="look-rows"),
         element("h4", "Duplicates side by side") if clusters else None,
         [_cluster(cluster) for cluster in clusters],
         element("p", "From ", source(step, of=f"rows of its parts, of the first {SCANNED:,} dropped"), class_="source"),
@@ -111,14 +111,15 @@ def _button(id_: str, group: str, label: str, *, checked: bool = False) -> Html:
     return element("label", radio, label, for_=id_)
 
 
-def _row(row: ShownRow, name: str, sources: Sequence[str], reasons: Sequence[str]) -> Html:
+def shown_row(row: ShownRow, name: str, sources: Sequence[str], reasons: Sequence[str]) -> Html:
+    """One row; `name` is of its step, `sources` and `reasons` those that have a button."""
     chosen = {"source": (sources, row.row.source or "-"), "reason": (reasons, row.reason or "stayed")}
     css = [f"{name}-{group}-{names.index(value)}" for group, (names, value) in chosen.items() if value in names]
     state = pill("✕ dropped", "bad") if row.reason else pill(f"✓ {row.part}", "good")
     return element(
         "article",
         element("p", state, " ", element("code", row.row.id), " ", row.row.domain or None),
-        element("p", row.reason, f" ({row.evidence})" if row.evidence else None, class_="unit") if row.reason else None,
+        element("p", row.reason, _evidence(row), class_="unit") if row.reason else None,
         element("pre", _text(row)),
         class_=" ".join(["look-row", *css]),
     )
@@ -132,7 +133,9 @@ def _cluster(cluster: Cluster) -> Html:
         element("pre", _text(kept)) if kept else element("p", "a row of an earlier dataset", class_="unit"),
     )
     went = [element("div", _gone(member), element("pre", _marked(kept, member))) for member in cluster.members]
-    count = element("p", f"{cluster.num_members:,} rows went for this one", class_="unit")
+    count = element(
+        "p", f"{cluster.num_members:,} {'row' if cluster.num_members == 1 else 'rows'} went for this one", class_="unit"
+    )
     return element("div", stayed, element("div", count, *went), class_="look-pair")
 
 
@@ -150,7 +153,22 @@ def _marked(kept: ShownRow | None, member: ShownRow) -> Html:
 
 
 def _text(row: ShownRow) -> str:
-    if row.reason.startswith(PRIVATE):
-        return "(not shown: it holds personal data or secrets)"
+    if _is_private(row):
+        return "(not shown: personal data or secrets were found in it)"
     said = said_by(row.row)
     return said if len(said) <= LONGEST else f"{said[:LONGEST]} … ({len(said) - LONGEST:,} more characters)"
+
+
+def _evidence(row: ShownRow) -> str | None:
+    """What was found, in brackets; another filter than that of personal data may have quoted the row."""
+    if not row.evidence or (_is_private(row) and not _went_for_privacy(row)):
+        return None
+    return f" ({row.evidence})"
+
+
+def _is_private(row: ShownRow) -> bool:
+    return PRIVATE in row.row.facts or _went_for_privacy(row)
+
+
+def _went_for_privacy(row: ShownRow) -> bool:
+    return row.reason.startswith(f"{PRIVATE}:")

@@ -44,7 +44,9 @@ def find_clusters(
         if counts[witness] <= members:
             some.setdefault(witness, []).append(shown)
     largest = sorted(counts, key=lambda witness: (-counts[witness], witness))[:limit]
-    kept = rows_by_id(datasets, set(largest))
+    # A dropped row may have the id of one that stayed.
+    stayed = {part: dataset for part, dataset in datasets.items() if part != DROPPED}
+    kept = rows_by_id(stayed, set(largest))
     return [Cluster(witness, kept.get(witness), some[witness], counts[witness]) for witness in largest]
 
 

@@ -15,7 +15,7 @@ from demiurgic.core.row_batch import RowBatch
 if TYPE_CHECKING:
     import pyarrow
 
-DROPPED = "dropped"
+DROPPED, WOULD_DROP = "dropped", "would_drop"
 BOUND = re.compile(r"([^<>=]+?)\s*(<=|>=|<|>)\s*(-?\d+(?:\.\d+)?(?:[eE]-?\d+)?)")
 COMPARE = {"<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal"}
 
@@ -67,6 +67,17 @@ class ShownRow:
     def evidence(self) -> str:
         return str(self.dropped.get("evidence", ""))
 
+    @property
+    def tags(self) -> Sequence[Mapping[str, Any]]:
+        """Reason and evidence of each filter that only tags and would have dropped the row."""
+        found = self.row.facts.get(WOULD_DROP)
+        return [tag for tag in found if isinstance(tag, dict)] if isinstance(found, list) else []
+
+    def has_reason(self, part: str) -> bool:
+        """Whether this stands in the reason why the row went, or would have gone."""
+        reasons = [self.reason, *(str(tag.get("reason", "")) for tag in self.tags)]
+        return any(part.casefold() in reason.casefold() for reason in reasons)
+
 
 def datasets_of(folder: Path, manifest: Manifest, *, part: str | None = None) -> dict[str, Dataset]:
     """The step's datasets by part, or the one part named. Raises UserError when there is none."""
@@ -86,7 +97,7 @@ def find_rows(datasets: Mapping[str, Dataset], query: Query) -> Iterator[ShownRo
                 met |= _score_names(batch)
             for row in from_batch(batch.filter(_mask(batch, query))):
                 shown = ShownRow(row, part)
-                if query.reason.casefold() in shown.reason.casefold() or not query.reason:
+                if not query.reason or shown.has_reason(query.reason):
                     yield shown
     if wanted - met:
         raise UserError(f"{unknown('score', min(wanted - met), met)} No row has it.")
@@ -131,7 +142,7 @@ def _mask(batch: "pyarrow.RecordBatch", query: Query) -> "pyarrow.BooleanArray":
     if query.source:
         mask = pc.and_(mask, pc.match_substring(batch.column("source"), query.source, ignore_case=True))
     if query.reason:  # a screen: the reason itself is read from the rows that pass
-        mask = pc.and_(mask, pc.match_substring(batch.column("meta"), f'"{DROPPED}"'))
+        mask = pc.and_(mask, pc.match_substring_regex(batch.column("meta"), f'"({DROPPED}|{WOULD_DROP})"'))
     if query.contains:
         mask = pc.and_(mask, pc.match_substring(RowBatch(batch).whole, query.contains, ignore_case=True))
     for bound in query.bounds:

@@ -1,5 +1,6 @@
 """Rows and clusters on a terminal: a panel a row, duplicates beside the row that stayed, what differs in colour."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from rich.panel import Panel
     from rich.text import Text
 
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 LONGEST = 1200
 """Characters of a row that are shown; `--json` has all."""
 ROLE_STYLES = {"user": "bold cyan", "assistant": "bold green", "system": "bold magenta", "tool": "bold yellow"}
@@ -28,12 +30,14 @@ def print_rows(rows: Iterable[ShownRow]) -> int:
 def print_clusters(clusters: Sequence[Cluster]) -> None:
     """Print each cluster: the row that stayed on the left, those that went for it on the right."""
     from rich.table import Table
+    from rich.text import Text
 
     printer = _printer()
     for cluster in clusters:
         left = _said(cluster.kept) if cluster.kept else "(a row of an earlier dataset)"
         table = Table(title=_title(cluster), title_justify="left", expand=True, show_lines=True, title_style="bold")
-        table.add_column(_place(cluster.witness, cluster.kept), ratio=1, overflow="fold", style="")
+        # As a Text: ids and sources may hold [ and ], which in a plain string are markup.
+        table.add_column(Text(_place(cluster.witness, cluster.kept)), ratio=1, overflow="fold", style="")
         table.add_column("dropped", ratio=1, overflow="fold")
         for position, member in enumerate(cluster.members):
             text = _differing(cluster.kept, member) if cluster.kept else _said(member)
@@ -56,6 +60,8 @@ def _panel(shown: ShownRow) -> "Panel":
     if shown.reason:
         body.append(Text(f"dropped: {shown.reason}", style="red"))
         body += [Text(line, style="dim") for line in _why(shown)]
+    for tag in shown.tags:
+        body.append(Text(_cut(f"would go: {tag.get('reason', '')} ({tag.get('evidence', '')})"), style="yellow"))
     body += [_said(shown), *_scores(shown)]
     names = [shown.part, shown.row.source, shown.row.domain, shown.row.license]
     return Panel(
@@ -69,7 +75,7 @@ def _panel(shown: ShownRow) -> "Panel":
 
 
 def _why(shown: ShownRow) -> list[str]:
-    found = [shown.evidence] if shown.evidence else []
+    found = [_cut(shown.evidence)] if shown.evidence else []
     if "witness" in shown.dropped:
         similarity = shown.dropped.get("similarity")
         like = "" if similarity is None else f", Jaccard {similarity:.3f}"
@@ -117,7 +123,7 @@ def _member(member: ShownRow, text: "Text") -> "Text":
 def _title(cluster: Cluster) -> str:
     shown = len(cluster.members)
     more = f", {shown} of them shown" if cluster.num_members > shown else ""
-    return f"{cluster.num_members:,} rows went for one{more}"
+    return f"{cluster.num_members:,} {'row' if cluster.num_members == 1 else 'rows'} went for one{more}"
 
 
 def _place(witness: str, kept: ShownRow | None) -> str:
@@ -125,4 +131,6 @@ def _place(witness: str, kept: ShownRow | None) -> str:
 
 
 def _cut(text: str) -> str:
+    # A row may hold what steers a terminal; it is shown and not obeyed.
+    text = CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} … ({len(text) - LONGEST:,} more characters)"

@@ -9,15 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from demiurgic.core.errors import UserError
 from demiurgic.text.contamination.item import Item
-from demiurgic.text.contamination.taken import Taken, take_apart
 from demiurgic.text.contamination.tables import Grams, covered_by, grams_of, table_of
+from demiurgic.text.contamination.taken import Taken, take_apart
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from demiurgic.text.kernels.contamination import Items, Table
+    from demiurgic.text.kernels.gram_table import Table
+    from demiurgic.text.kernels.items import Items
 
 LEAST_WORDS = 4
+"""Items of fewer stand in ordinary texts by chance."""
+LEAST_FOUND = 13
+"""So many words of an item must be found, or all where it has fewer: half of a short question (`write a function to
+convert a given string to`) is half of many others. 13 is what GPT-3 (Brown et al. 2020, appendix C) called an overlap.
+"""
 
 
 @dataclass(frozen=True)
@@ -47,13 +53,14 @@ class Index:
         return self.texts[item].encode()[span].decode()
 
 
-
 def build_index(items: Iterable[Item], *, n: int = 8, template_items: int = 10) -> Index:
     """The index of some items, for n-grams of `n` words; raises UserError where no item is left to look for.
 
     Of items that say the same only the first counts, so that two files of one benchmark make no template of it.
     """
-    from demiurgic.text.kernels.contamination import FUZZY_ANCHOR
+    import numpy as np
+
+    from demiurgic.text.kernels.changed_items import FUZZY_ANCHOR, FUZZY_N, LEAST_ANCHORS
 
     if n < LEAST_WORDS:
         raise UserError(f"n is {n}; n-grams of fewer than {LEAST_WORDS} words stand in every text. Give 8, or 13.")
@@ -71,16 +78,20 @@ def build_index(items: Iterable[Item], *, n: int = 8, template_items: int = 10) 
     kept_texts = tuple(text for text, chosen in zip(texts, chosen_Q, strict=True) if chosen)
     taken = take_apart(kept_texts)
     exact = grams_of(taken, taken.words_W, n=n, template_items=template_items)
-    anchors = grams_of(taken, taken.blind_W, n=FUZZY_ANCHOR, template_items=template_items)
     distinct_Q = covered_by(taken, exact)
+    trigrams = grams_of(taken, taken.blind_W, n=FUZZY_N, template_items=template_items)
+    anchors = grams_of(taken, taken.blind_W, n=FUZZY_ANCHOR, template_items=template_items)
+    anchors = anchors.where((covered_by(taken, trigrams) >= _least_Q(taken))[anchors.items_P])
+    num_anchors_Q = np.bincount(anchors.items_P, minlength=len(taken))
+    anchors = anchors.where(num_anchors_Q[anchors.items_P] >= LEAST_ANCHORS)
     return Index(
         items=tuple(kept),
         n=n,
         template_items=template_items,
         exact=table_of(exact),
-        whole=table_of(_whole_anchors(taken, distinct_Q == 0)),
+        whole=table_of(_whole_anchors(taken, distinct_Q < _least_Q(taken))),
         fuzzy=table_of(anchors),
-        arrays=_arrays(taken, distinct_Q, anchors, template_items=template_items),
+        arrays=_arrays(taken, distinct_Q, trigrams),
         spans_W2=taken.spans_W2,
         texts=kept_texts,
         num_repeated=int((long_Q & ~chosen_Q).sum()),
@@ -90,11 +101,14 @@ def build_index(items: Iterable[Item], *, n: int = 8, template_items: int = 10) 
 
 def _with_choices(items: list[Item], *, n: int, template_items: int) -> list[str]:
     """The questions; those that no n-gram could find, with the answers to choose from."""
+    import numpy as np
+
     questions = [item.question for item in items]
     if not any(item.choices for item in items):
         return questions
     taken = take_apart(questions)
-    lacking_Q = covered_by(taken, grams_of(taken, taken.words_W, n=n, template_items=template_items)) == 0
+    found_Q = covered_by(taken, grams_of(taken, taken.words_W, n=n, template_items=template_items))
+    lacking_Q = found_Q < np.minimum(LEAST_FOUND, n)
     return [
         f"{item.question}\n{item.choices}" if lacking and item.choices else item.question
         for item, lacking in zip(items, lacking_Q, strict=True)
@@ -105,7 +119,7 @@ def _whole_anchors(taken: Taken, chosen_Q: "np.ndarray[Any, np.dtype[np.bool_]]"
     """Of each chosen item the n-gram that the fewest chosen items share, the first of several."""
     import numpy as np
 
-    from demiurgic.text.kernels.contamination import WHOLE_ANCHOR
+    from demiurgic.text.kernels.contamination_screen import WHOLE_ANCHOR
 
     all_of = grams_of(taken, taken.words_W, n=WHOLE_ANCHOR, template_items=None)
     mine = all_of.where(chosen_Q[all_of.items_P])
@@ -117,14 +131,19 @@ def _whole_anchors(taken: Taken, chosen_Q: "np.ndarray[Any, np.dtype[np.bool_]]"
     return mine.where(is_first_P)
 
 
-def _arrays(
-    taken: Taken, distinct_Q: "np.ndarray[Any, np.dtype[np.int64]]", anchors: Grams, *, template_items: int
-) -> "Items":
+def _least_Q(taken: Taken) -> "np.ndarray[Any, np.dtype[np.int64]]":
+    """How many words of each item must be found."""
     import numpy as np
 
-    from demiurgic.text.kernels.contamination import FUZZY_N, Items
+    least_Q: np.ndarray[Any, np.dtype[np.int64]] = np.minimum(taken.lengths_Q, LEAST_FOUND)
+    return least_Q
 
-    trigrams = grams_of(taken, taken.blind_W, n=FUZZY_N, template_items=template_items)
+
+def _arrays(taken: Taken, distinct_Q: "np.ndarray[Any, np.dtype[np.int64]]", trigrams: Grams) -> "Items":
+    import numpy as np
+
+    from demiurgic.text.kernels.items import Items
+
     places_P = taken.starts_Q1[trigrams.items_P] + trigrams.words_P
     trigrams_W = np.zeros(len(taken.words_W), np.uint64)
     trigrams_W[places_P] = trigrams.hashes_P
@@ -139,7 +158,7 @@ def _arrays(
         counts_W,
         np.maximum(distinct_Q, 1),
         np.maximum(covered_by(taken, trigrams), 1),
-        np.bincount(anchors.items_P, minlength=len(taken)).astype(np.int64),
+        _least_Q(taken),
         taken.inner_Q,
         np.frombuffer(b"".join(side for sides in taken.outer_Q for side in sides) or b"\0", np.uint8),
         np.ascontiguousarray(np.stack((before, ends[::2], ends[1::2]), axis=1)),

@@ -35,7 +35,12 @@ class Hit:
 
     @property
     def evidence(self) -> str:
-        return f"{self.item.benchmark} {self.item.name}, {self.how}, coverage {self.coverage:.2f}: {_short(self.matched)}"
+        """Where it stands, and no more of the question than a few words: evidence is read, and may be shown."""
+        where = f"bytes {self.start_byte} to {self.stop_byte}"
+        return (
+            f"{self.item.benchmark} {self.item.name}, {self.how}, coverage {self.coverage:.2f}, {where}: "
+            f"{_short(self.matched)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -89,16 +94,20 @@ class Scanner:
         import numpy as np
 
         from demiurgic.text.kernels.contamination import scan
+        from demiurgic.text.kernels.contamination_screen import may_hold
 
         given = texts if isinstance(texts, Texts) else Texts.of(texts)
         item_N, how_N = np.empty(len(given), np.int32), np.zeros(len(given), np.int8)
+        ways_N = np.zeros(len(given), np.uint8)
         coverage_N, span_N4 = np.zeros(len(given), np.float32), np.zeros((len(given), 4), np.int32)
         index = self.index
         with self._lock:
             self._make_room(given.longest_bytes)
+            common = (letters(), self._room, np.zeros(1, np.uint64))
+            tables = (index.n, index.exact, index.whole, index.fuzzy)
+            may_hold(given.bytes_B, given.offsets_N1, *common, *tables, self._scratch, ways_N)
             scan(
-                *(given.bytes_B, given.offsets_N1, 0, len(given), letters(), self._room, np.zeros(1, np.uint64)),
-                *(symbol_table(), index.n, index.exact, index.whole, index.fuzzy, index.arrays),
+                *(given.bytes_B, given.offsets_N1, ways_N, *common, symbol_table(), *tables, index.arrays),
                 *(float(self.coverage), float(self.fuzzy or 0.0), self._scratch, item_N, how_N, coverage_N, span_N4),
             )
         texts_H = np.flatnonzero(item_N >= 0)
@@ -123,20 +132,22 @@ class Scanner:
 def _scratch_for(index: Index, longest_bytes: int) -> Any:
     import numpy as np
 
-    from demiurgic.text.kernels.contamination import Scratch
+    from demiurgic.text.kernels.items import Scratch
 
     num_items, num_words = len(index.items), len(index.arrays.words_W)
     longest_item = int(np.diff(index.arrays.starts_Q1).max())
     window = 1 << (4 * longest_item + 64).bit_length()
-    return Scratch(
+    arrays: list[Any] = [
         *(np.zeros(longest_bytes + 66, np.uint64) for _ in range(4)),
+        *(np.zeros(longest_bytes + 66, np.int64), np.zeros(longest_bytes + 66, np.int64)),
         *(np.zeros(num_items, np.int64), np.zeros(num_items, np.int64), np.zeros(num_items, np.int32)),
         np.zeros(num_words, np.int64),
         *(np.zeros(num_items, np.int64) for _ in range(3)),
         *(np.zeros(window, np.uint64), np.zeros(window, np.int64), np.zeros(2, np.int64)),
-    )
+    ]
+    return Scratch(*arrays)
 
 
-def _short(text: str, limit: int = 160) -> str:
+def _short(text: str, limit: int = 60) -> str:
     flat = " ".join(text.split())
     return flat if len(flat) <= limit else f"{flat[: limit - 1]}…"

@@ -11,10 +11,10 @@ from demiurgic.text.contamination.taken import Taken
 if TYPE_CHECKING:
     import numpy as np
 
-    from demiurgic.text.kernels.contamination import Table
+    from demiurgic.text.kernels.gram_table import Table
 
-BITS_PER_KEY = 16
-"""Of the screen before a table: one n-gram in sixteen that is not in it passes."""
+BITS_PER_KEY = 10
+"""Of the screen before a table, three set by each: one n-gram in some hundred that is not in it passes."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def grams_of(
     """The n-grams of all items, those in more than `template_items` different items left out."""
     import numpy as np
 
-    from demiurgic.text.kernels.contamination import join_words
+    from demiurgic.text.kernels.gram_table import join_words
 
     hashes_W, other_W = np.empty(len(words_W), np.uint64), np.empty(len(words_W), np.uint64)
     join_words(words_W, len(words_W), n, hashes_W, other_W)
@@ -58,9 +58,10 @@ def grams_of(
     found = Grams(n, hashes_W[places], taken.item_W[places], place_W[places].astype(np.int32))
     if template_items is None or not len(places):
         return found
+    if taken.is_first_Q.all():
+        return found.where(found.num_items_P() <= template_items)
     first = found.where(taken.is_first_Q[found.items_P])
-    hashes, at = np.unique(first.hashes_P, return_index=True)
-    templates = hashes[first.num_items_P()[at] > template_items]
+    templates = np.unique(first.hashes_P[first.num_items_P() > template_items])
     return found.where(~np.isin(found.hashes_P, templates))
 
 
@@ -80,7 +81,7 @@ def table_of(grams: Grams) -> "Table":
     """The table that finds the places of an n-gram."""
     import numpy as np
 
-    from demiurgic.text.kernels.contamination import Table, fill_table
+    from demiurgic.text.kernels.gram_table import Table, fill_table
 
     order = np.lexsort((grams.words_P, grams.items_P, grams.hashes_P))
     keys_K, starts_K = np.unique(grams.hashes_P[order], return_index=True)

@@ -64,7 +64,7 @@ def take_apart(texts: Sequence[str]) -> Taken:
     """The words and symbols of some texts."""
     import numpy as np
 
-    from demiurgic.text.kernels.contamination import symbols_of, words_of_items
+    from demiurgic.text.kernels.items import symbols_of, words_of_items
     from demiurgic.text.kernels.words import room_for
 
     given = Texts.of(texts)
@@ -73,7 +73,16 @@ def take_apart(texts: Sequence[str]) -> Taken:
     starts_W, stops_W = np.empty(most, np.int32), np.empty(most, np.int32)
     starts_Q1 = np.zeros(len(given) + 1, np.int64)
     words_of_items(
-        given.bytes_B, given.offsets_N1, letters(), room, np.zeros(1, np.uint64), words_W, blind_W, starts_W, stops_W, starts_Q1
+        given.bytes_B,
+        given.offsets_N1,
+        letters(),
+        room,
+        np.zeros(1, np.uint64),
+        words_W,
+        blind_W,
+        starts_W,
+        stops_W,
+        starts_Q1,
     )
     kept, inner_Q, outer_Q = symbol_table(), np.zeros(len(given), np.uint64), []
     for item in range(len(given)):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from demiurgic.text.kernels.compiled import compiled, inlined
+from demiurgic.text.kernels.wide import bits_set
 
 NONE = -1
 SLACK = 1e-9
@@ -24,7 +25,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class Sets(NamedTuple):
     """`members_S` of set u lie from `starts_U` on, `lengths_U` of them, rising; its marks in `marks_M` likewise.
 
-    `sizes_U` counts the members that nobody shares, too, which are not among `members_S`.
+    `sizes_U` counts the members that nobody shares, too, which are not among `members_S`. `sketches_U8` has 512 bits
+    for each set, one turned over by each member; or it is empty, and then no set is asked for its sketch.
     """
 
     members_S: Array
@@ -34,6 +36,7 @@ class Sets(NamedTuple):
     marks_M: Array
     mark_starts_U: Array
     num_marks_U: Array
+    sketches_U8: Array
 
 
 class Index(NamedTuple):
@@ -62,6 +65,24 @@ class Spare(NamedTuple):
     candidates_U: Array
     here_U: Array
     there_U: Array
+
+
+@compiled
+def sketch(members_S: Any, starts_U: Any, lengths_U: Any, sketches_U8: Any) -> Any:
+    """Fill `sketches_U8`, of zeros (Sandes et al., Bitmap filter, 2017)."""
+    for place in range(len(starts_U)):
+        for member in range(starts_U[place], starts_U[place] + lengths_U[place]):
+            bit = members_S[member] & np.uint64(511)
+            sketches_U8[place, np.int64(bit >> np.uint64(6))] ^= np.uint64(1) << (bit & np.uint64(63))
+
+
+@inlined
+def _differ(sets: Any, one: Any, other: Any) -> Any:
+    """At least so many members only one of two sets has: a bit differs only where one of them is."""
+    differ = np.int64(0)
+    for word in range(8):
+        differ += bits_set(sets.sketches_U8[one, word] ^ sets.sketches_U8[other, word])
+    return differ
 
 
 @compiled
@@ -138,9 +159,14 @@ def _compare(
     taken: Any, sets: Any, index: Any, since: Any, threshold: Any, in_order: Any, best: Any, spare: Any
 ) -> Any:
     num_candidates = _gather(taken, sets, index, since, threshold, in_order, best, spare)
+    sketched = len(sets.sketches_U8) > 0
     for number in range(num_candidates):
         other = np.int64(spare.candidates_U[number])
         least = max(threshold, best.similarities_U[taken])
+        if sketched:
+            total = sets.sizes_U[taken] + sets.sizes_U[other]
+            if (total - _differ(sets, taken, other)) / 2 < least / (1 + least) * total - SLACK:
+                continue
         found = _similarity(taken, other, np.int64(spare.here_U[number]), np.int64(spare.there_U[number]), sets, least)
         if found < threshold:
             continue

@@ -12,13 +12,15 @@ import numpy as np
 
 from demiurgic.text.kernels.compiled import compiled, inlined
 from demiurgic.text.kernels.sets import is_in
-from demiurgic.text.kernels.wide import load_u64
-from demiurgic.text.kernels.words import CODE_MASK, KIND_SHIFT_32, decode, entry_of, find_words
+from demiurgic.text.kernels.wide import join_eight, load_u64
+from demiurgic.text.kernels.words import CODE_MASK, KIND_SHIFT_32, decode, entry_of, find_words, find_words_of_run
 from demiurgic.text.letters import SPACE
 
 MIX = np.uint64(0xD6E8FEB86659FD93)  # the multiplier of rrmxmx, Pelle Evensen, 2018
 STEP = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio
 HALF, ONE = np.uint64(32), np.uint64(1)
+RUN_BYTES = 1 << 14
+"""Texts are taken apart together up to so many bytes: half of the time of short ones went into the calls."""
 SPACE_HASH = np.uint64(0x5851F42D4C957F2D)
 
 
@@ -37,7 +39,7 @@ def ngrams(
         _hash_words(room.small_B, room.starts_T, room.stops_T, count, room.hashes_T)
     if count == 0:
         return count
-    found = _join(room.hashes_T, count, n, found_S)
+    found = _join(room.hashes_T, 0, count, n, found_S, 0)
     return without_common(found_S, found, common_C) if len(common_C) > 1 else found
 
 
@@ -56,12 +58,64 @@ def ngrams_of_all(
 ) -> Any:
     """The n-grams of D texts, one after the other; those of a text that is not wanted are none."""
     total = np.int64(0)
-    for text in range(len(wanted_D)):
+    text, last = np.int64(0), np.int64(len(wanted_D))
+    while text < last:
         starts_D1[text] = total
-        if wanted_D[text]:
+        if not wanted_D[text]:
+            text += 1
+        elif by_character:
             start, stop = offsets_D1[text], offsets_D1[text + 1]
             total += ngrams(bytes_B, start, stop, letters, room, by_character, n, common_C, found_S[total:])
-    starts_D1[len(wanted_D)] = total
+            text += 1
+        else:
+            stop = _end_of_run(offsets_D1, wanted_D, text)
+            total = _ngrams_of_run(
+                bytes_B, offsets_D1, text, stop, letters, room, n, common_C, found_S, total, starts_D1
+            )
+            text = stop
+    starts_D1[last] = total
+
+
+@compiled
+def _end_of_run(offsets_D1: Any, wanted_D: Any, first: Any) -> Any:
+    """One text, and those after it that are wanted, until they are long enough to be worth a call."""
+    last = first + 1
+    while last < len(wanted_D) and wanted_D[last] and offsets_D1[last + 1] - offsets_D1[first] < RUN_BYTES:
+        last += 1
+    return last
+
+
+@compiled
+def _ngrams_of_run(
+    bytes_B: Any,
+    offsets_D1: Any,
+    first: Any,
+    last: Any,
+    letters: Any,
+    room: Any,
+    n: Any,
+    common_C: Any,
+    found_S: Any,
+    total: Any,
+    starts_D1: Any,
+) -> Any:
+    """The n-grams of the words of texts `first` to `last - 1`, from number `total` on; where they end."""
+    count = find_words_of_run(bytes_B, offsets_D1, first, last, letters, room)
+    hashes_T, places_T = room.hashes_T, room.starts_T
+    _hash_words(room.small_B, places_T, room.stops_T, count, hashes_T)
+    word = np.int64(0)
+    for text in range(first, last):
+        starts_D1[text] = total
+        end = offsets_D1[text + 1] - offsets_D1[first]
+        begun = word
+        while word + 8 <= count and places_T[word + 7] < end:
+            word += 8
+        while word < count and places_T[word] < end:
+            word += 1
+        if word > begun:
+            found = _join(hashes_T, begun, word - begun, n, found_S, total)
+            total += without_common(found_S[total:], found, common_C) if len(common_C) > 1 else found
+    return total
 
 
 @compiled
@@ -129,26 +183,24 @@ def _decode_last(bytes_B: Any, place: Any) -> Any:
     return decode(padded, 0)
 
 
-@compiled
-def _join(hashes_T: Any, count: Any, n: Any, found_S: Any) -> Any:
-    """n-grams: a polynomial of their parts' hashes, stirred; one of fewer parts where there are not n."""
-    if count < n:
-        joined = np.uint64(count)
-        for part in range(count):
-            joined = joined * STEP + hashes_T[part]
-        found_S[0] = _finish(joined)
-        return 1
-    found = count - n + 1
-    found_S = found_S[:found]
-    for place in range(found):
-        found_S[place] = hashes_T[place]
-    for part in range(1, n):
-        # A slice, so that the compiler sees one plain loop and does it eight hashes at a time.
-        parts = hashes_T[part : part + found]
+@inlined
+def _join(hashes_T: Any, first: Any, count: Any, n: Any, found_S: Any, total: Any) -> Any:
+    """n-grams: a polynomial of their parts' hashes, stirred; one of fewer parts where there are not n.
+
+    The parts stand from `first` on, the n-grams are written from `total` on.
+    """
+    found = np.int64(max(count - n + 1, 1))
+    if count < n or found < 8:
         for place in range(found):
-            found_S[place] = found_S[place] * STEP + parts[place]
-    for place in range(found):
-        found_S[place] = _finish(found_S[place])
+            joined = np.uint64(count) if count < n else np.uint64(0)
+            for part in range(place, min(place + n, count)):
+                joined = joined * STEP + hashes_T[first + part]
+            found_S[total + place] = _finish(joined)
+    else:
+        for place in range(0, found - 7, 8):
+            join_eight(hashes_T, first + place, np.int64(n), STEP, MIX, found_S, total + place)
+        # The last eight, some of them once more.
+        join_eight(hashes_T, first + found - 8, np.int64(n), STEP, MIX, found_S, total + found - 8)
     return found
 
 

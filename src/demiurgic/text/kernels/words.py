@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from demiurgic.text.kernels.compiled import compiled, inlined
-from demiurgic.text.kernels.wide import bits_set, classify, trailing_zeros
+from demiurgic.text.kernels.wide import bits_set, classify, trailing_zeros, write_eight
 from demiurgic.text.letters import ALONE, IN_WORD, KIND_SHIFT, NUM_LISTED
 from demiurgic.text.workspace import zeros
 
@@ -49,9 +49,24 @@ def room_for(longest_bytes: int) -> Room:
 def find_words(bytes_B: Any, start: Any, stop: Any, letters: Any, room: Any) -> Any:
     """Write the words of `bytes_B[start:stop]` as places in `room.small_B`, the lower-cased text; how many they are."""
     num_blocks = _classify_all(bytes_B, start, stop, room)
+    return _places_of_words(num_blocks, stop - start, letters, room)
+
+
+@compiled
+def find_words_of_run(bytes_B: Any, offsets_D1: Any, first: Any, last: Any, letters: Any, room: Any) -> Any:
+    """The same for texts `first` to `last - 1`, which follow one another, as one: a word ends where its text does."""
+    start, stop = offsets_D1[first], offsets_D1[last]
+    num_blocks = _classify_all(bytes_B, start, stop, room)
+    for text in range(first + 1, last):
+        _set(room.cuts_W, offsets_D1[text] - start)
+    return _places_of_words(num_blocks, stop - start, letters, room)
+
+
+@compiled
+def _places_of_words(num_blocks: Any, length: Any, letters: Any, room: Any) -> Any:
     for block in range(num_blocks):
         if room.beyond_W[block]:
-            _settle_characters(block, stop - start, letters, room)
+            _settle_characters(block, length, letters, room)
     # A bit per byte: word bytes, and those before which a word ends though it goes on.
     num_starts = np.int64(0)
     num_stops = np.int64(0)
@@ -68,12 +83,10 @@ def find_words(bytes_B: Any, start: Any, stop: Any, letters: Any, room: Any) -> 
 
 @compiled
 def _write_places(mask: Any, first: Any, places: Any, count: Any) -> Any:
-    """Four at a time whether or not there are as many: cheaper than to ask after each."""
+    """Eight at a time whether or not there are as many: cheaper than to ask after each."""
     written = bits_set(mask)
-    for place in range(count, count + written, 4):
-        for near in range(place, place + 4):
-            places[near] = first + trailing_zeros(mask)
-            mask &= mask - ONE
+    for place in range(count, count + written, 8):
+        mask = write_eight(mask, first, places, place)
     return count + written
 
 
