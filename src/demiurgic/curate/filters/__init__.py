@@ -9,7 +9,8 @@ A filter is a pure function of rows, its keyword-only parameters the options, an
   give scores and labels, and rows that it changed. Every filter that ships is of this form.
 
 Either gives a row the same verdict alone and among others. One that looks at a field named by an option says which
-option, `reads="field"`: a field that no row has stops the stage.
+option, `reads="field"`: a field that no row has stops the stage. `needs=["PACKAGE"]` names packages to be there before
+anything runs.
 """
 
 from collections.abc import Callable, Mapping

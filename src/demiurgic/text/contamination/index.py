@@ -76,7 +76,7 @@ def build_index(items: Iterable[Item], *, n: int = 8, template_items: int = 10) 
         )
     kept = [item for item, chosen in zip(listed, chosen_Q, strict=True) if chosen]
     kept_texts = tuple(text for text, chosen in zip(texts, chosen_Q, strict=True) if chosen)
-    taken = take_apart(kept_texts)
+    taken = taken.where(chosen_Q)
     exact = grams_of(taken, taken.words_W, n=n, template_items=template_items)
     distinct_Q = covered_by(taken, exact)
     trigrams = grams_of(taken, taken.blind_W, n=FUZZY_N, template_items=template_items)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SYMBOLS = b"()[]{}<>+*/=^%$#&|~\\@"
 """What is read beside words in an item that must stand whole. Punctuation and hyphens vary too much between copies."""
+OTHER = bytes(byte for byte in range(256) if byte not in SYMBOLS)
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,20 @@ class Taken:
             seen.add(identity)
         return first_Q
 
+    def where(self, chosen_Q: "np.ndarray[Any, np.dtype[np.bool_]]") -> "Taken":
+        """The items for which `chosen_Q` is true."""
+        import numpy as np
+
+        chosen_W = chosen_Q[self.item_W]
+        return Taken(
+            np.concatenate(([0], np.cumsum(self.lengths_Q[chosen_Q]))),
+            self.words_W[chosen_W],
+            self.blind_W[chosen_W],
+            self.spans_W2[chosen_W],
+            self.inner_Q[chosen_Q],
+            tuple(sides for sides, chosen in zip(self.outer_Q, chosen_Q, strict=True) if chosen),
+        )
+
 
 def take_apart(texts: Sequence[str]) -> Taken:
     """The words and symbols of some texts."""
@@ -86,11 +101,12 @@ def take_apart(texts: Sequence[str]) -> Taken:
     )
     kept, inner_Q, outer_Q = symbol_table(), np.zeros(len(given), np.uint64), []
     for item in range(len(given)):
-        text = np.frombuffer(given[item] or b" ", np.uint8)
+        said = given[item]
+        text = np.frombuffer(said or b" ", np.uint8)
         first, last = starts_Q1[item], starts_Q1[item + 1]
         inner_Q[item] = symbols_of(text, starts_W[first:last], stops_W[first:last], 0, last - first - 1, kept)
         before, after = (0, len(text)) if first == last else (starts_W[first], stops_W[last - 1])
-        outer_Q.append((_symbols(given[item][:before]), _symbols(given[item][after:])))
+        outer_Q.append((_symbols(said[:before]), _symbols(said[after:])))
     total = int(starts_Q1[-1])
     spans_W2 = np.stack((starts_W[:total], stops_W[:total]), axis=1)
     return Taken(starts_Q1, words_W[:total].copy(), blind_W[:total].copy(), spans_W2, inner_Q, tuple(outer_Q))
@@ -106,4 +122,4 @@ def symbol_table() -> "np.ndarray[Any, np.dtype[np.bool_]]":
 
 
 def _symbols(text: bytes) -> bytes:
-    return bytes(byte for byte in text if byte in SYMBOLS)
+    return text.translate(None, OTHER)
