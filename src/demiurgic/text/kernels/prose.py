@@ -28,13 +28,16 @@ LONGEST_KEYWORD = 12
 ANYWHERE = 4
 
 
-def keyword_table() -> tuple[Any, Any]:
-    """The keywords, `words_KW` (uint8, zeros behind), and the weight of each."""
-    pairs = [(word, weight) for weight, words in KEYWORDS.items() for word in words]
+def keyword_table() -> tuple[Any, Any, Any]:
+    """The keywords in order, `words_KW` (uint8, zeros behind), the weight of each, and `begins_129`: those that begin
+    with a byte are at `begins_129[byte]` to `begins_129[byte + 1]`.
+    """
+    pairs = sorted((word, weight) for weight, words in KEYWORDS.items() for word in words)
     words_KW = np.zeros((len(pairs), LONGEST_KEYWORD), np.uint8)
     for place, (word, _) in enumerate(pairs):
         words_KW[place, : len(word)] = np.frombuffer(word.encode(), np.uint8)
-    return words_KW, np.array([weight for _, weight in pairs], np.int64)
+    begins_129 = np.searchsorted(words_KW[:, 0], np.arange(129))
+    return words_KW, np.array([weight for _, weight in pairs], np.int64), begins_129
 
 
 @compiled
@@ -67,12 +70,12 @@ def _run(bytes_B: Any, at: Any, stop: Any, byte: Any) -> Any:
 
 
 @compiled
-def _weight(bytes_B: Any, at: Any, stop: Any, words_KW: Any, weights_K: Any) -> Any:
+def _weight(bytes_B: Any, at: Any, stop: Any, words_KW: Any, weights_K: Any, begins_129: Any) -> Any:
     """What the keyword in these bytes weighs; 0 where they are none."""
     length = stop - at
     if length > LONGEST_KEYWORD:
         return 0
-    for keyword in range(len(weights_K)):
+    for keyword in range(begins_129[bytes_B[at]], begins_129[bytes_B[at] + 1]):
         if length < LONGEST_KEYWORD and words_KW[keyword, length] != 0:
             continue
         same = 0
@@ -168,7 +171,9 @@ def _skipped(bytes_B: Any, at: Any, stop: Any) -> Any:
 
 
 @compiled
-def is_code_line(bytes_B: Any, first: Any, stop: Any, indent: Any, is_below: Any, words_KW: Any, weights_K: Any) -> Any:
+def is_code_line(
+    bytes_B: Any, first: Any, stop: Any, indent: Any, is_below: Any, words_KW: Any, weights_K: Any, begins_129: Any
+) -> Any:
     """Whether the signs of code outweigh the plain words.
 
     `first` is the first byte that is no space; `is_below` says that the line above is code.
@@ -205,7 +210,7 @@ def is_code_line(bytes_B: Any, first: Any, stop: Any, indent: Any, is_below: Any
         name = at
         while name < end and (97 <= (bytes_B[name] | 32) <= 122 or bytes_B[name] == 35):
             name += 1
-        weight = _weight(bytes_B, at, name, words_KW, weights_K) if name > at else 0
+        weight = _weight(bytes_B, at, name, words_KW, weights_K, begins_129) if name > at else 0
         kind = 4 if strings else _token(bytes_B, at, end)
         ends_sentence = name + 1 >= end and name < end and (bytes_B[name] == 46 or bytes_B[name] == 44)
         if weight and (at == first or weight >= ANYWHERE) and not ends_sentence:
@@ -273,7 +278,15 @@ IS_PROSE, IS_CODE, IS_NEITHER = range(3)
 
 @compiled
 def _line(
-    bytes_B: Any, first: Any, stop: Any, indent: Any, is_below: Any, state: Any, words_KW: Any, weights_K: Any
+    bytes_B: Any,
+    first: Any,
+    stop: Any,
+    indent: Any,
+    is_below: Any,
+    state: Any,
+    words_KW: Any,
+    weights_K: Any,
+    begins_129: Any,
 ) -> Any:
     """What a line is, and the state behind it: within a fence, a triple quote, a comment of many lines."""
     byte = bytes_B[first]
@@ -290,7 +303,7 @@ def _line(
         return IS_CODE, OUTSIDE if _has_pair(bytes_B, first, stop, 42, 47) else COMMENT
     if byte == 47 and first + 1 < stop and bytes_B[first + 1] == 47:
         return IS_CODE, OUTSIDE
-    if is_code_line(bytes_B, first, stop, indent, is_below, words_KW, weights_K):
+    if is_code_line(bytes_B, first, stop, indent, is_below, words_KW, weights_K, begins_129):
         return IS_CODE, OUTSIDE
     # A heading or a comment; SQL's comment or a dash.
     is_dashed = byte == 45 and first + 1 < stop and bytes_B[first + 1] == 45
@@ -299,7 +312,15 @@ def _line(
 
 @compiled
 def take_prose(
-    bytes_B: Any, offsets_N1: Any, words_KW: Any, weights_K: Any, limit: Any, prose_B: Any, ends_N1: Any, facts_NF: Any
+    bytes_B: Any,
+    offsets_N1: Any,
+    words_KW: Any,
+    weights_K: Any,
+    begins_129: Any,
+    limit: Any,
+    prose_B: Any,
+    ends_N1: Any,
+    facts_NF: Any,
 ) -> None:
     """Write the prose of each text behind that of the one before, up to `limit` bytes of it.
 
@@ -319,7 +340,8 @@ def take_prose(
             while end < stop and bytes_B[end] != 10:
                 end += 1
             if first < end:
-                kind, state = _line(bytes_B, first, end, first - at, kind == IS_CODE, state, words_KW, weights_K)
+                is_below, indent = kind == IS_CODE, first - at
+                kind, state = _line(bytes_B, first, end, indent, is_below, state, words_KW, weights_K, begins_129)
                 if kind == IS_CODE:
                     facts_NF[row, CODE] += _thirds(bytes_B, first, end)
                 if kind == IS_PROSE and to - begin < limit:
