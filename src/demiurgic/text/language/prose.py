@@ -35,7 +35,11 @@ def prose_of(texts: Texts, *, longest_bytes: int = LONGEST_BYTES) -> Prose:
     prose_B = np.empty(texts.num_bytes + len(texts), np.uint8)
     ends_N1 = np.zeros(len(texts) + 1, np.int64)
     facts_NF = np.zeros((len(texts), NUM_FACTS), np.int64)
-    take_prose(texts.bytes_B, texts.offsets_N1, *_keywords(), longest_bytes, prose_B, ends_N1, facts_NF)
+    words_KW, weights_K, begins_129 = _keywords()
+    take_prose(
+        *(texts.bytes_B, texts.offsets_N1, words_KW, weights_K, begins_129),
+        *(longest_bytes, prose_B, ends_N1, facts_NF),
+    )
     return Prose(Texts(prose_B, ends_N1), facts_NF[:, PROSE], facts_NF[:, CODE], facts_NF[:, STARTS] > 0)
 
 
