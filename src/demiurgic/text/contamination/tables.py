@@ -19,7 +19,7 @@ BITS_PER_KEY = 10
 
 @dataclass(frozen=True)
 class Grams:
-    """n-grams where they stand: at word `words_P[p]` of item `items_P[p]`."""
+    """n-grams where they stand: at word `words_P[p]` of item `items_P[p]`, in order of items and words."""
 
     n: int
     hashes_P: "np.ndarray[Any, np.dtype[np.uint64]]"
@@ -33,7 +33,7 @@ class Grams:
         """In how many items the n-gram at each place stands."""
         import numpy as np
 
-        order = np.lexsort((self.items_P, self.hashes_P))
+        order = np.argsort(self.hashes_P, kind="stable")
         hashes, items = self.hashes_P[order], self.items_P[order]
         new_hash = np.concatenate(([True], hashes[1:] != hashes[:-1]))[: len(hashes)]
         new_pair = new_hash | np.concatenate(([True], items[1:] != items[:-1]))[: len(hashes)]
@@ -83,7 +83,7 @@ def table_of(grams: Grams) -> "Table":
 
     from demiurgic.text.kernels.gram_table import Table, fill_table
 
-    order = np.lexsort((grams.words_P, grams.items_P, grams.hashes_P))
+    order = np.argsort(grams.hashes_P, kind="stable")
     keys_K, starts_K = np.unique(grams.hashes_P[order], return_index=True)
     bits_C = np.zeros(_power_of_two(BITS_PER_KEY * len(keys_K)) // 64, np.uint64)
     slots_C = np.full(_power_of_two(2 * len(keys_K)), -1, np.int32)
