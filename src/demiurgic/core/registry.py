@@ -212,4 +212,4 @@ def _first_error(error: ValidationError, name: str, fields: list[str]) -> str:
         return f'{name} needs the option "{where}".'
     if first["type"] in ("reference", "choice"):
         return f"{name}.{where}: {first['msg']}"
-    return f"{name}.{where}: {first['msg']}; found {first['input']!r}."
+    return f"{name}.{where}: {first['msg'].removeprefix('Value error, ')}; found {first['input']!r}."

@@ -191,7 +191,7 @@ def test_every_witness_stays_and_no_two_rows_that_stay_are_alike(tmp_path_factor
         texts = [ngrams(row.messages[place].content, Shingling(n=2)) for row in stay]
         assert all(jaccard(a, b) < 0.5 for n, a in enumerate(texts) for b in texts[:n])
     for place, row in enumerate(rows):
-        if decisions.key_N[place] >= 0:
+        if 0 <= decisions.key_N[place] < len(keys):
             at = ("prompt", "response").index(keys[decisions.key_N[place]])
             both = [
                 ngrams(each.messages[at].content, Shingling(n=2)) for each in (row, rows[decisions.witness_N[place]])
@@ -227,3 +227,10 @@ def test_only_rows_of_the_spill_that_are_wanted_are_read_again(tmp_path):
         assert [text for batch in looked.texts["pair"].batches() for text in batch.to_pylist()] == [
             f"text {n}" for n in range(0, 10, 2)
         ]
+
+
+def test_an_exact_copy_and_a_row_beyond_the_cap_say_what_they_were_matched_by(tmp_path):
+    rows = [chat("Why?", "Because.", id="0"), chat("Why?", "Because.", id="1"), chat("Why?", "Who knows.", id="2")]
+    decisions = decide(rows, tmp_path, answers_per_prompt=1)
+    assert [decisions.keys[decisions.key_N[row]] for row in (1, 2)] == ["all that is said", "prompt"]
+    assert decisions.key_N[0] == -1

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
+BESIDE_KEYS = ("all that is said", "prompt")
+"""What exact copies, and rows beyond the cap, are matched by."""
+
 
 def find_duplicates(
     spill: Spill,
@@ -83,11 +86,20 @@ def _decided(
         reasons=REASONS,
         witness_N=_spread(spill, rows, witness_A, -1),
         similarity_N=_spread(spill, rows, standing.similarity_A, np.nan),
-        key_N=_spread(spill, rows, standing.key_A, -1),
-        keys=tuple(keys),
+        key_N=_spread(spill, rows, _key_A(standing, num_keys=len(keys)), -1),
+        keys=(*keys, *BESIDE_KEYS),
         earlier=dict(zip(rows[before].tolist(), ids, strict=True)),
         evidence=_evidence(looked, standing),
     )
+
+
+def _key_A(standing: Standing, *, num_keys: int) -> Any:
+    """What each row that goes was matched by: a key, all that is said, or its prompt beyond the cap."""
+    import numpy as np
+
+    is_copy_A = (standing.reason_A == Reason.COPY) | (standing.reason_A == Reason.KNOWN_COPY)
+    beside_A = np.where(standing.reason_A == Reason.CAPPED, num_keys + 1, standing.key_A)
+    return np.where(is_copy_A, num_keys, beside_A).astype(np.int8)
 
 
 def _spread(spill: Spill, rows: Any, column_A: Any, else_: Any) -> Any:
