@@ -144,6 +144,8 @@ def run_stage(
         where = ".".join(str(part) for part in first["loc"])
         known = list(STAGES[stage].config.model_fields)
         what = (
-            f'unknown option "{where}".{nearest(where, known)}' if first["type"] == "extra_forbidden" else first["msg"]
+            f'unknown option "{where}".{nearest(where, known)}'
+            if first["type"] == "extra_forbidden"
+            else first["msg"].removeprefix("Value error, ")
         )
         raise UserError(f"{stage}.{where}: {what.removesuffix('.')}. {stage} takes: {', '.join(known)}.") from None
