@@ -229,5 +229,5 @@ def test_a_teacher_without_hidden_states_is_refused(folders: dict[str, Path]):
 
 
 def test_a_layer_of_0_is_refused_when_the_recipe_is_read():
-    with pytest.raises(Exception, match="student_layer: Value error, layers are counted from 1"):
+    with pytest.raises(Exception, match="student_layer: layers are counted from 1"):
         LOSSES.choose({"use": "hidden_mse", "student_layer": 0})
