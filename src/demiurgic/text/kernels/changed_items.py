@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from demiurgic.text.kernels.compiled import compiled, inlined
-from demiurgic.text.kernels.gram_table import HALF, find, join_words, screen
+from demiurgic.text.kernels.gram_table import find, join_words, screen
 from demiurgic.text.kernels.items import blind
+from demiurgic.text.kernels.ngrams import HALF
 
 FUZZY_ANCHOR, FUZZY_N = 5, 3
 """How many words find an item that may be changed; and the n-grams counted then."""

@@ -8,11 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from demiurgic.text.kernels.compiled import compiled, inlined
+from demiurgic.text.kernels.ngrams import HALF, STEP, finish
 
 Array = np.ndarray[Any, np.dtype[Any]]
-STEP = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio
-MIX = np.uint64(0xD6E8FEB86659FD93)  # the multiplier of rrmxmx, Pelle Evensen, 2018
-HALF = np.uint64(32)
 LOW_6, SIX, TWELVE = np.uint64(63), np.uint64(6), np.uint64(12)
 SLOT_SHIFT = np.uint64(24)
 ONE = np.uint64(1)
@@ -27,15 +25,6 @@ class Table(NamedTuple):
     starts_K1: Array
     items_P: Array
     words_P: Array
-
-
-@inlined
-def finish(number: Any) -> Any:
-    number ^= number >> HALF
-    number *= MIX
-    number ^= number >> HALF
-    number *= MIX
-    return number ^ (number >> HALF)
 
 
 @compiled

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from demiurgic.text.kernels.compiled import compiled
-from demiurgic.text.kernels.gram_table import STEP, Array, finish
-from demiurgic.text.kernels.ngrams import ngrams
+from demiurgic.text.kernels.gram_table import Array
+from demiurgic.text.kernels.ngrams import STEP, finish, ngrams
 
 NUMBER = np.uint64(0x2545F4914F6CDD1D)
 """Stands for every word that begins with a digit where numbers count as one."""

@@ -195,7 +195,7 @@ def _join(hashes_T: Any, first: Any, count: Any, n: Any, found_S: Any, total: An
             joined = np.uint64(count) if count < n else np.uint64(0)
             for part in range(place, min(place + n, count)):
                 joined = joined * STEP + hashes_T[first + part]
-            found_S[total + place] = _finish(joined)
+            found_S[total + place] = finish(joined)
     else:
         for place in range(0, found - 7, 8):
             join_eight(hashes_T, first + place, np.int64(n), STEP, MIX, found_S, total + place)
@@ -205,7 +205,8 @@ def _join(hashes_T: Any, first: Any, count: Any, n: Any, found_S: Any, total: An
 
 
 @inlined
-def _finish(number: Any) -> Any:
+def finish(number: Any) -> Any:
+    """Spread a joined hash over all 64 bits."""
     number ^= number >> HALF
     number *= MIX
     number ^= number >> HALF
